@@ -1,0 +1,26 @@
+// What every layer may use: ids, the error class and its code table, clock, units, logger type.
+// It knows nothing of backups.
+export { type Clock, systemClock } from "./clock.ts";
+export { type ErrorCode, type ErrorCodeInfo, errorCodes, type Retry } from "./error-codes.ts";
+export {
+  type Facts,
+  HoldfastError,
+  type HoldfastErrorOptions,
+  isHoldfastError,
+  messageOf,
+  systemErrorCode,
+  throwIfAborted,
+} from "./errors.ts";
+export {
+  type BackupId,
+  base32,
+  type EnvironmentId,
+  isBackupId,
+  newBackupId,
+  newOperationId,
+  type OperationId,
+  type ProjectId,
+  type SourceId,
+} from "./ids.ts";
+export { type Logger, type LogLevel, silentLogger } from "./log.ts";
+export { formatBytes, formatDuration, parseDurationMs } from "./units.ts";

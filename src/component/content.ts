@@ -1,0 +1,78 @@
+import type { EntryPath, StoredEntry } from "./entry.ts";
+
+/** Bytes that the repository holds: the ordered ids of their blobs. Opaque to sources and targets. */
+export interface StoredContent {
+  readonly sizeBytes: number;
+  /** 32 bytes a blob, concatenated in order; empty for an empty file. */
+  readonly blobIds: Uint8Array;
+}
+
+/** What identifies one state of a file without reading it. */
+export interface FileStamp {
+  readonly sizeBytes: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
+}
+
+export interface FileToStore {
+  /** Absolute path, raw bytes. Opened with O_NOFOLLOW. */
+  readonly path: Buffer;
+}
+
+export type StoreFileResult =
+  /** `stamp` is of the state that was read; it was the same before and after reading. */
+  | { readonly status: "stored"; readonly content: StoredContent; readonly stamp: FileStamp }
+  /** The file went on changing while it was read (three tries). `content` is what the last try read: torn, perhaps. */
+  | { readonly status: "changing"; readonly content: StoredContent; readonly stamp: FileStamp }
+  /** `code` is the system's: ENOENT, EACCES, EIO, ELOOP, ... */
+  | { readonly status: "failed"; readonly code: string; readonly message: string };
+
+/** Puts bytes into the repository ahead of the snapshot that will refer to them. Safe to call concurrently. */
+export interface ContentStore {
+  /**
+   * Reads and stores files on worker threads; hand in many at once (tens to hundreds; small files cost less that way).
+   * Results are in the order of `files`. Memory is bounded by the implementation, which delays the promise.
+   * @throws HoldfastError STORAGE_*, INTERRUPTED. A file that cannot be read is a result, not an error.
+   */
+  storeFiles(files: readonly FileToStore[], signal?: AbortSignal): Promise<readonly StoreFileResult[]>;
+
+  /** Stores a stream; pulls no faster than it can store. An error of the stream is thrown as it is. */
+  storeStream(stream: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<StoredContent>;
+}
+
+/** The same source's entries in the environment's previous backup, to spare reading what did not change. */
+export interface PreviousEntries {
+  /**
+   * Entries directly in `directory` (a path below the source's root) by name as latin1 text, or undefined if the
+   * previous backup had no such directory. An entry's content is known to be still in the repository.
+   */
+  list(directory: EntryPath): Promise<ReadonlyMap<string, StoredEntry & { readonly stamp?: FileStamp }> | undefined>;
+}
+
+export interface FileToWrite {
+  /** Absolute path, raw bytes. Must not exist: made with O_CREAT | O_EXCL | O_NOFOLLOW, mode 0600. Its folder exists. */
+  readonly path: Buffer;
+  readonly content: StoredContent;
+  /**
+   * A local file that may hold the same bytes. Where it does (each piece's hash is compared), they are cloned or copied
+   * from there and not read from the repository. It may vanish or differ at any moment: then the repository serves.
+   */
+  readonly candidate?: Buffer;
+}
+
+export type WriteFileResult =
+  | { readonly status: "written"; readonly reusedBytes: number }
+  | { readonly status: "failed"; readonly code: string; readonly message: string };
+
+/** Gets bytes out of the repository. Every blob's hash is verified before a byte of it is used. */
+export interface ContentReader {
+  /**
+   * Writes files on worker threads; hand in many at once. Runs of zeros become holes. Results in the order of `files`.
+   * @throws HoldfastError REPOSITORY_DAMAGED, STORAGE_*, TARGET_FULL (ENOSPC), INTERRUPTED.
+   */
+  writeFiles(files: readonly FileToWrite[], signal?: AbortSignal): Promise<readonly WriteFileResult[]>;
+
+  /** The bytes in order; read ahead is bounded. */
+  read(content: StoredContent, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}

@@ -1,0 +1,18 @@
+// restic's repository format, version 2: written and read on worker threads. Terms as in restic: pack, blob, tree, index,
+// snapshot, key, lock. It knows nothing of services, holds or environments.
+export type {
+  CheckFinding,
+  CheckOptions,
+  CheckReport,
+  HexId,
+  LockInfo,
+  Repository,
+  RepositoryReader,
+  RepositoryStats,
+  RepositoryWriter,
+  Snapshot,
+  StoredTree,
+  TreeChild,
+  TreeStats,
+  WriteStats,
+} from "./repository.ts";
