@@ -22,7 +22,8 @@ export interface Component {
   /** Where it stands in a backup's tree: "services/db", "mounts/app/media", "code/app". */
   readonly path: string;
   source(): Source;
-  target(): Target;
+  /** For the whole component, or for one folder below its root where the kind can (file trees). @throws SERVICE_UNSUPPORTED */
+  target(folder?: string): Target;
 }
 
 /** An environment as the engine works on it; the composition root makes it from the configuration. */

@@ -39,4 +39,10 @@ export interface Gateway {
    * If it throws, nothing is held. @throws HoldfastError HOLD_DEADLINE_PASSED, GATEWAY_UNREACHABLE, GATEWAY_BUSY, INTERRUPTED
    */
   hold(options: HoldOptions): Promise<Hold>;
+
+  /**
+   * Lets go of what a dead owner may have left held; for recovery after a crash. Idempotent; does nothing while a living
+   * owner holds. The built-in gateway has let go by itself; a command gateway runs its release command.
+   */
+  releaseAbandoned(): Promise<void>;
 }
