@@ -1,0 +1,176 @@
+import { type Cipheriv, createCipheriv, randomFillSync } from "node:crypto";
+import sodium from "sodium-native";
+import { damaged } from "../damage.ts";
+
+/** The keys of a repository, or of one password ("user key"). Lengths: 32, 16 and 16 bytes. */
+export interface MasterKey {
+  readonly encrypt: Uint8Array;
+  readonly macK: Uint8Array;
+  readonly macR: Uint8Array;
+}
+
+const ivSize = 16;
+const tagSize = 16;
+/** Bytes that an envelope is longer than what it holds. */
+export const envelopeOverhead = ivSize + tagSize;
+
+/** Up to this size the counter stream of the long-lived cipher is cheaper than a new cipher (48 µs). */
+const smallLimit = 32 * 1024;
+const blockSize = 16;
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+function swap32(value: number): number {
+  return ((value >>> 24) | ((value >>> 8) & 0xff00) | ((value & 0xff00) << 8) | (value << 24)) >>> 0;
+}
+
+function littleEndianMachine(): boolean {
+  return new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+}
+
+/**
+ * Seals and opens envelopes of one key: IV (16) | AES-256-CTR ciphertext | Poly1305 tag (16) over the ciphertext.
+ * Keeps its ciphers, so make one per thread and keep it. Not for use by two threads at once.
+ */
+export class Sealer {
+  readonly #key: MasterKey;
+  /** AES-256-ECB over counter blocks is the CTR stream. */
+  readonly #counterCipher: Cipheriv;
+  /** AES-128-ECB of the IV is the second half of the Poly1305 key. */
+  readonly #padCipher: Cipheriv;
+  readonly #macKey = Buffer.alloc(32);
+  readonly #tag = Buffer.alloc(tagSize);
+  readonly #ivPool = Buffer.alloc(ivSize * 256);
+  #ivAt = this.#ivPool.length;
+  // 32-bit views need aligned memory, which callers' buffers are not: the XOR happens in these two.
+  readonly #counters = new Uint32Array(smallLimit / 4);
+  readonly #counterBytes = Buffer.from(this.#counters.buffer);
+  readonly #work = new Uint32Array(smallLimit / 4);
+  readonly #workBytes = Buffer.from(this.#work.buffer);
+
+  constructor(key: MasterKey) {
+    if (key.encrypt.length !== 32 || key.macK.length !== 16 || key.macR.length !== 16) {
+      throw new TypeError("A master key has 32, 16 and 16 bytes.");
+    }
+    if (!littleEndianMachine()) throw new TypeError("Big-endian machines are not supported.");
+    this.#key = key;
+    this.#counterCipher = createCipheriv("aes-256-ecb", key.encrypt, null).setAutoPadding(false);
+    this.#padCipher = createCipheriv("aes-128-ecb", key.macK, null).setAutoPadding(false);
+    this.#macKey.set(key.macR, 0);
+  }
+
+  seal(plaintext: Uint8Array): Buffer {
+    const sealed = Buffer.allocUnsafe(plaintext.length + envelopeOverhead);
+    this.sealInto(plaintext, sealed, 0);
+    return sealed;
+  }
+
+  /** Writes the envelope to `target` from `offset` on and returns its length: `plaintext.length + envelopeOverhead`. */
+  sealInto(plaintext: Uint8Array, target: Uint8Array, offset: number): number {
+    const length = plaintext.length + envelopeOverhead;
+    if (offset < 0 || offset + length > target.length) throw new RangeError("The envelope does not fit the target.");
+    const sealed = asBuffer(target).subarray(offset, offset + length);
+    const iv = sealed.subarray(0, ivSize);
+    this.#nextIv(iv);
+    const ciphertext = sealed.subarray(ivSize, length - tagSize);
+    this.#crypt(iv, plaintext, ciphertext);
+    this.#prepareMacKey(iv);
+    sodium.crypto_onetimeauth(sealed.subarray(length - tagSize), ciphertext, this.#macKey);
+    return length;
+  }
+
+  /**
+   * Verifies the tag in constant time, then decrypts into a new buffer. `what` names the envelope in errors.
+   * @throws HoldfastError REPOSITORY_DAMAGED
+   */
+  open(sealed: Uint8Array, what = "encrypted data"): Buffer {
+    const plaintext = Buffer.allocUnsafe(Math.max(0, sealed.length - envelopeOverhead));
+    this.openInto(sealed, plaintext, 0, what);
+    return plaintext;
+  }
+
+  /** As `open`, into `target` from `offset` on; returns the length of the plaintext. */
+  openInto(sealed: Uint8Array, target: Uint8Array, offset: number, what = "encrypted data"): number {
+    const length = sealed.length - envelopeOverhead;
+    if (length < 0) throw damaged(`The ${what} is too short: ${sealed.length} bytes.`);
+    if (offset < 0 || offset + length > target.length) throw new RangeError("The plaintext does not fit the target.");
+    const envelope = asBuffer(sealed);
+    const iv = envelope.subarray(0, ivSize);
+    const ciphertext = envelope.subarray(ivSize, ivSize + length);
+    this.#tag.set(envelope.subarray(ivSize + length));
+    this.#prepareMacKey(iv);
+    if (isZero(iv) || !sodium.crypto_onetimeauth_verify(this.#tag, ciphertext, this.#macKey)) {
+      throw damaged(`The ${what} does not match its authentication tag: it was changed, or is of another key.`);
+    }
+    this.#crypt(iv, ciphertext, target.subarray(offset, offset + length));
+    return length;
+  }
+
+  #prepareMacKey(iv: Buffer): void {
+    this.#macKey.set(this.#padCipher.update(iv), 16);
+  }
+
+  #nextIv(iv: Buffer): void {
+    do {
+      if (this.#ivAt === this.#ivPool.length) {
+        randomFillSync(this.#ivPool);
+        this.#ivAt = 0;
+      }
+      iv.set(this.#ivPool.subarray(this.#ivAt, this.#ivAt + ivSize));
+      this.#ivAt += ivSize;
+    } while (isZero(iv));
+  }
+
+  #crypt(iv: Buffer, input: Uint8Array, output: Uint8Array): void {
+    if (input.length > smallLimit) {
+      output.set(createCipheriv("aes-256-ctr", this.#key.encrypt, iv).update(input));
+      return;
+    }
+    if (input.length === 0) return;
+    const stream = this.#counterStream(iv, Math.ceil(input.length / blockSize));
+    const work = this.#work;
+    this.#workBytes.set(input);
+    const words = (input.length + 3) >>> 2;
+    for (let at = 0; at < words; at += 1) work[at] = (work[at] as number) ^ (stream[at] as number);
+    output.set(this.#workBytes.subarray(0, input.length));
+  }
+
+  #counterStream(iv: Buffer, blocks: number): Uint32Array {
+    const counters = this.#counters;
+    let w0 = iv.readUInt32LE(0);
+    let w1 = iv.readUInt32LE(4);
+    let w2 = iv.readUInt32LE(8);
+    let low = iv.readUInt32BE(12);
+    for (let at = 0; at < blocks * 4; at += 4) {
+      counters[at] = w0;
+      counters[at + 1] = w1;
+      counters[at + 2] = w2;
+      counters[at + 3] = swap32(low);
+      low = (low + 1) >>> 0;
+      if (low !== 0) continue;
+      // The counter is one big-endian number of 128 bits: carry into the higher words.
+      w2 = swap32((swap32(w2) + 1) >>> 0);
+      if (w2 !== 0) continue;
+      w1 = swap32((swap32(w1) + 1) >>> 0);
+      if (w1 === 0) w0 = swap32((swap32(w0) + 1) >>> 0);
+    }
+    const stream = this.#counterCipher.update(this.#counterBytes.subarray(0, blocks * blockSize));
+    if (stream.byteOffset % 4 === 0) return new Uint32Array(stream.buffer, stream.byteOffset, blocks * 4);
+    return new Uint32Array(Uint8Array.from(stream).buffer);
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte !== 0) return false;
+  return true;
+}
+
+/** One envelope with fresh ciphers; for many, keep a `Sealer`. */
+export function sealEnvelope(key: MasterKey, plaintext: Uint8Array): Buffer {
+  return new Sealer(key).seal(plaintext);
+}
+
+/** @throws HoldfastError REPOSITORY_DAMAGED; `what` names the envelope */
+export function openEnvelope(key: MasterKey, sealed: Uint8Array, what?: string): Buffer {
+  return new Sealer(key).open(sealed, what);
+}

@@ -1,0 +1,60 @@
+import { envelopeOverhead } from "../crypto/envelope.ts";
+import { damaged, parseStoredJson, storedObject } from "../damage.ts";
+import { isHexId } from "../hex-id.ts";
+import type { PackBlob } from "../pack/pack-format.ts";
+import type { HexId } from "../repository.ts";
+
+/** What an index file says of one pack. All blobs of a pack are in one index file. */
+export interface IndexedPack {
+  readonly id: HexId;
+  readonly blobs: readonly PackBlob[];
+}
+
+const hexOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex");
+
+/** The JSON of an index file, to be stored with `encodeUnpacked`. */
+export function encodeIndex(packs: readonly IndexedPack[]): string {
+  const texts = packs.map(({ id, blobs }) => `{"id":"${id}","blobs":[${blobs.map(encodeBlob).join(",")}]}`);
+  return `{"packs":[${texts.join(",")}]}\n`;
+}
+
+function encodeBlob(blob: PackBlob): string {
+  const uncompressed = blob.uncompressedLength > 0 ? `,"uncompressed_length":${blob.uncompressedLength}` : "";
+  return `{"id":"${hexOf(blob.id)}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${uncompressed}}`;
+}
+
+/** @throws HoldfastError REPOSITORY_DAMAGED naming `what` ("index 12ab...") */
+export function decodeIndex(json: Uint8Array, what: string): IndexedPack[] {
+  const { packs } = storedObject(parseStoredJson(json, what), what);
+  // Go writes null for an empty list.
+  if (packs === null || packs === undefined) return [];
+  if (!Array.isArray(packs)) throw damaged(`The ${what} has no list of packs.`);
+  return packs.map((value: unknown) => {
+    const { id, blobs } = storedObject(value, `pack entry of the ${what}`);
+    if (!isHexId(id)) throw damaged(`The ${what} names a pack without an id.`);
+    if (blobs === null || blobs === undefined) return { id, blobs: [] };
+    if (!Array.isArray(blobs)) throw damaged(`The ${what} has no list of blobs for the pack ${id}.`);
+    return { id, blobs: blobs.map((blob: unknown) => decodeBlob(blob, id, what)) };
+  });
+}
+
+function decodeBlob(value: unknown, pack: HexId, what: string): PackBlob {
+  const blob = storedObject(value, `blob entry of the ${what}`);
+  const { id, type, offset, length, uncompressed_length: uncompressedLength = 0 } = blob;
+  if (
+    !isHexId(id) ||
+    (type !== "data" && type !== "tree") ||
+    !isUint32(offset) ||
+    !isUint32(length) ||
+    !isUint32(uncompressedLength) ||
+    length < envelopeOverhead ||
+    offset + length > 0xffff_ffff
+  ) {
+    throw damaged(`The ${what} has a malformed blob in the pack ${pack}.`);
+  }
+  return { type, id: Buffer.from(id, "hex"), offset, length, uncompressedLength };
+}
+
+function isUint32(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}

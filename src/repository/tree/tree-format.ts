@@ -1,0 +1,110 @@
+import { isUtf8 } from "node:buffer";
+import { HoldfastError } from "../../base/index.ts";
+import type { TreeChild } from "../repository.ts";
+import { formatGoTime } from "./go-time.ts";
+import { goJsonBytes, goJsonString, goQuote } from "./go-text.ts";
+import { goMode } from "./mode.ts";
+
+const treeStart = Buffer.from('{"nodes":[');
+const treeEnd = Buffer.from("]}\n");
+
+/**
+ * A directory as a tree blob holds it, byte for byte as restic writes it. Children in ascending order of the raw bytes
+ * of their names. @throws HoldfastError ENTRY_UNSAFE for children out of order, twice, or with a name that is none
+ */
+export function encodeTree(children: readonly TreeChild[]): Buffer {
+  const encoder = new TreeEncoder();
+  for (const child of children) encoder.add(child);
+  return encoder.finish();
+}
+
+/** The same for children that come one by one; keeps only their JSON. */
+export class TreeEncoder {
+  readonly #parts: Buffer[] = [];
+  #text = "";
+  #count = 0;
+  #last: Buffer | undefined;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(child: TreeChild): void {
+    checkName(child.name);
+    if (this.#last !== undefined && Buffer.compare(this.#last, child.name) >= 0) {
+      throw new HoldfastError("ENTRY_UNSAFE", `The entry "${goQuote(child.name)}" is out of order or there twice.`);
+    }
+    this.#last = child.name;
+    this.#text += this.#count === 0 ? encodeNode(child) : `,${encodeNode(child)}`;
+    this.#count += 1;
+    // Many small strings joined at once cost less than one large rope.
+    if (this.#text.length > 65_536) {
+      this.#parts.push(Buffer.from(this.#text));
+      this.#text = "";
+    }
+  }
+
+  finish(): Buffer {
+    return Buffer.concat([treeStart, ...this.#parts, Buffer.from(this.#text), treeEnd]);
+  }
+}
+
+/** @throws HoldfastError ENTRY_UNSAFE for a name that no file can have, or that leads elsewhere */
+export function checkName(name: Buffer): void {
+  const dots = name.length > 0 && name.length <= 2 && name[0] === 0x2e && name.at(-1) === 0x2e;
+  if (name.length === 0 || dots || name.includes(0x2f) || name.includes(0)) {
+    throw new HoldfastError("ENTRY_UNSAFE", `An entry has the name "${goQuote(name)}", which no file can have.`);
+  }
+}
+
+/** One element of a tree's list of nodes. */
+export function encodeNode(child: TreeChild): string {
+  const { name, metadata, content, subtree } = child;
+  const { type } = metadata;
+  if ((type === "file") !== (content !== undefined) || (type === "dir") !== (subtree !== undefined)) {
+    throw new TypeError(`A node of type ${type} was given the content of another type.`);
+  }
+  const quoted = goQuote(name);
+  const mode = goMode(type, metadata.mode);
+  const mtime = formatGoTime(metadata.mtimeNs);
+  const ctime = metadata.ctimeNs === metadata.mtimeNs ? mtime : formatGoTime(metadata.ctimeNs);
+  let json = `{"name":${goJsonString(quoted)},"type":"${type}"`;
+  if (mode !== 0) json += `,"mode":${mode}`;
+  json += `,"mtime":"${mtime}","atime":"${mtime}","ctime":"${ctime}","uid":${metadata.uid},"gid":${metadata.gid}`;
+  if (metadata.user) json += `,"user":${goJsonString(metadata.user)}`;
+  if (metadata.group) json += `,"group":${goJsonString(metadata.group)}`;
+  if (metadata.inode !== 0n) json += `,"inode":${metadata.inode}`;
+  if (metadata.deviceId !== 0n) json += `,"device_id":${metadata.deviceId}`;
+  if (content !== undefined && content.sizeBytes !== 0) json += `,"size":${content.sizeBytes}`;
+  if (metadata.links !== 0 && hasLinkCount.has(type)) json += `,"links":${metadata.links}`;
+  if (metadata.linkTarget !== undefined && metadata.linkTarget.length > 0) {
+    json += `,"linktarget":${goJsonBytes(metadata.linkTarget)}`;
+    if (!isUtf8(metadata.linkTarget)) json += `,"linktarget_raw":"${base64(metadata.linkTarget)}"`;
+  }
+  if (metadata.xattrs !== undefined && metadata.xattrs.length > 0) {
+    const list = metadata.xattrs.map(
+      // Go writes a slice of no bytes as "" and a nil one as null; restic's is never nil.
+      (attribute) => `{"name":${goJsonString(attribute.name)},"value":"${base64(attribute.value)}"}`,
+    );
+    json += `,"extended_attributes":[${list.join(",")}]`;
+  }
+  if (metadata.device !== undefined && metadata.device !== 0n) json += `,"device":${metadata.device}`;
+  json += `,"content":${content === undefined ? "null" : contentList(content.blobIds)}`;
+  if (subtree !== undefined) json += `,"subtree":"${subtree}"`;
+  return `${json}}`;
+}
+
+/** restic counts links of these; of directories, pipes and sockets it does not. */
+const hasLinkCount: ReadonlySet<string> = new Set(["file", "symlink", "dev", "chardev"]);
+
+function contentList(blobIds: Uint8Array): string {
+  if (blobIds.length === 0) return "[]";
+  const hex = Buffer.from(blobIds.buffer, blobIds.byteOffset, blobIds.length).toString("hex");
+  if (hex.length === 64) return `["${hex}"]`;
+  const ids: string[] = [];
+  for (let at = 0; at < hex.length; at += 64) ids.push(`"${hex.slice(at, at + 64)}"`);
+  return `[${ids.join(",")}]`;
+}
+
+const base64 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
