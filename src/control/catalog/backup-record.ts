@@ -1,0 +1,23 @@
+import type { Backup } from "../../engine/index.ts";
+
+// A backup as JSON text. Dates are written by a replacer as {"$date": ms}, so that any field may hold one and
+// fields that the engine adds later need no change here.
+interface DateMark {
+  readonly $date: number;
+}
+
+const isDateMark = (value: unknown): value is DateMark =>
+  typeof value === "object" && value !== null && "$date" in value && typeof value.$date === "number";
+
+/** The text that the catalog keeps for a backup. */
+export function encodeBackup(backup: Backup): string {
+  return JSON.stringify(backup, function encode(this: Record<string, unknown>, key: string, value: unknown) {
+    // JSON.stringify has called toJSON on dates by now; the holder still has the Date.
+    const original = this[key];
+    return original instanceof Date ? ({ $date: original.getTime() } satisfies DateMark) : value;
+  });
+}
+
+export function decodeBackup(text: string): Backup {
+  return JSON.parse(text, (_key, value: unknown) => (isDateMark(value) ? new Date(value.$date) : value)) as Backup;
+}

@@ -1,0 +1,10 @@
+// Projects' records and rules: the catalog database and the retention profiles. Terms: catalog (the index of backups),
+// profile (what a project's plan allows and keeps). It knows neither the CLI nor how requests are held.
+export { type EnvironmentStates, openSqliteCatalog, type SqliteCatalog } from "./catalog/sqlite-catalog.ts";
+export {
+  type ManualBackupPolicy,
+  manualBackupPolicy,
+  type PolicyEnvironmentType,
+  type ProfileName,
+  profileNames,
+} from "./policy/profiles.ts";
