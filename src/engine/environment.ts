@@ -58,10 +58,14 @@ export interface EngineContext {
 export interface CreateBackupOptions {
   readonly live: boolean;
   readonly automated?: boolean;
+  /** When the backup expires; never if left out. */
+  readonly expiresAt?: Date;
 }
 
 export interface RestoreBackupOptions {
   readonly backup: BackupId;
+  /** The environment whose backup it is, if another one is restored to (T2). */
+  readonly sourceEnvironment?: EnvironmentId;
   /** Leave the code as it is (T3). */
   readonly noCode?: boolean;
   /** Only these components, or paths within them: `{ source: "mount:app/media", path: "2026" }`. Undefined for all. */

@@ -1,6 +1,9 @@
 // Orchestration of backups and restores: prepare, freeze, read; stage, swap, settle; journal and recovery.
 // It knows sources, targets, the gateway and the repository by their contracts only, never a kind of service.
+export { listBackup, openBackup, type OpenBackup, readManifest, walkBackup } from "./browse.ts";
 export type { Backup, BackupComponent, Catalog } from "./catalog.ts";
+export { createBackup, snapshotTags } from "./create-backup.ts";
+export { deleteBackup, findBackup, oldestManualBackups } from "./delete-backup.ts";
 export type {
   Component,
   CreateBackupOptions,
@@ -12,3 +15,7 @@ export type {
   RestoreBackupOptions,
 } from "./environment.ts";
 export type { EngineEvent, Phase } from "./events.ts";
+export type { Manifest } from "./manifest.ts";
+export { recoverEnvironment } from "./recover.ts";
+export { planRestore, restoreBackup, type RestoredComponent, type RestoreReport } from "./restore-backup.ts";
+export type { RestorePlan, RestoreStep } from "./restore-plan.ts";

@@ -1,3 +1,4 @@
 // The kinds of services: for each, the shape of its configuration, its source and its target. Terms: kind (a folder
 // here), client tool (a program such as pg_dump, run under the service's exec prefix).
 // It knows neither the engine nor the repository.
+export { runClientTool } from "./client-tool/client-tool.ts";

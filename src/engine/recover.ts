@@ -1,0 +1,167 @@
+import { HoldfastError, messageOf, type SourceId } from "../base/index.ts";
+import type { ContentReader, ContentStore, Source, SourceContext, Target, TargetContext } from "../component/index.ts";
+import { readManifest } from "./browse.ts";
+import { removeBackup } from "./delete-backup.ts";
+import type { EngineContext, Environment } from "./environment.ts";
+import { whileHeld } from "./freeze.ts";
+import { type OperationBegin, type OperationFolder, operationFolders } from "./journal.ts";
+
+/**
+ * Undoes, or finishes, what a process left behind that died in the middle of an operation on this environment. Called
+ * under the environment's lock, so that whoever wrote an unfinished journal is dead.
+ * @throws HoldfastError RECOVERY_FAILED: the journal stays, and the next operation tries again
+ */
+export async function recoverEnvironment(context: EngineContext, environment: Environment): Promise<void> {
+  for (const folder of operationFolders(context.stateDirectory)) {
+    const records = folder.records();
+    const begin = records[0];
+    if (begin === undefined || begin.step !== "begin") {
+      // Killed before the first record was durable: nothing had been done, and whose it was cannot be told.
+      folder.remove();
+      continue;
+    }
+    if (begin.project !== environment.project || begin.environment !== environment.id) continue;
+    const steps = new Set(records.map(({ step }) => step));
+    try {
+      const outcome = steps.has("end")
+        ? "had ended"
+        : await recoverOperation(context, environment, folder, begin, steps);
+      folder.remove();
+      context.onEvent({ type: "recovered", operation: `${begin.kind} ${begin.operation}`, outcome });
+    } catch (error) {
+      throw new HoldfastError(
+        "RECOVERY_FAILED",
+        `The ${begin.kind} ${begin.operation} of ${begin.at} was interrupted, and undoing it failed: ${messageOf(error)}`,
+        {
+          facts: { operation: begin.operation, kind: begin.kind, environment: environment.id },
+          remedy: "Mend the cause and run any command on the environment again: it goes on where this stopped.",
+          cause: error,
+        },
+      );
+    }
+  }
+}
+
+async function recoverOperation(
+  context: EngineContext,
+  environment: Environment,
+  folder: OperationFolder,
+  begin: OperationBegin,
+  steps: ReadonlySet<string>,
+): Promise<string> {
+  switch (begin.kind) {
+    case "backup":
+      return recoverBackup(context, environment, folder, begin);
+    case "restore":
+      return recoverRestore(context, environment, folder, begin, steps);
+    case "delete": {
+      const backup = await context.catalog.get(begin.project, begin.backup);
+      if (backup?.status === "DELETING") await removeBackup(context, backup);
+      return "deletion finished";
+    }
+  }
+}
+
+/** The gateway first, then each source; then the catalog gets a backup whose snapshot was complete. */
+async function recoverBackup(
+  context: EngineContext,
+  environment: Environment,
+  folder: OperationFolder,
+  begin: OperationBegin,
+): Promise<string> {
+  await environment.gateway?.releaseAbandoned();
+  for (const { source: id } of begin.components) {
+    const source: Source = componentOf(environment, id).source();
+    await source.recover(componentContext(context, folder, begin, id, { store: nothingToStore }));
+    await source.dispose();
+  }
+  const snapshots = await context.repository.snapshots();
+  const snapshot = snapshots.find(({ tags }) => tags.includes(`backup:${begin.backup}`));
+  if (snapshot === undefined) return "undone: no backup was made";
+  if ((await context.catalog.get(begin.project, begin.backup)) === undefined) {
+    const { backup } = await readManifest(context.repository, snapshot);
+    await context.catalog.insert({ ...backup, snapshot: snapshot.id });
+  }
+  return `finished: the backup ${begin.backup} was complete`;
+}
+
+/** Before the point where all had swapped: back to the old data, under a hold if any swap began. After it: settle. */
+async function recoverRestore(
+  context: EngineContext,
+  environment: Environment,
+  folder: OperationFolder,
+  begin: OperationBegin,
+  steps: ReadonlySet<string>,
+): Promise<string> {
+  await environment.gateway?.releaseAbandoned();
+  const targets = begin.components.map(({ source, folder: below }): [Target, TargetContext] => [
+    componentOf(environment, source).target(below),
+    componentContext(context, folder, begin, source, { contents: nothingToRead }),
+  ]);
+  if (steps.has("swapped")) {
+    for (const [target, targetContext] of targets) await target.settle(targetContext);
+    return `finished: restored to ${begin.backup}`;
+  }
+  const revertAll = async (): Promise<void> => {
+    for (const [target, targetContext] of targets) await target.revert(targetContext);
+  };
+  if (steps.has("swap") && environment.gateway !== undefined)
+    await heldIfPossible(context, environment, begin, revertAll);
+  else await revertAll();
+  return "undone: the environment is as it was before the restore";
+}
+
+/** A half-swapped environment must come back even if its requests do not drain or its gateway is down. */
+async function heldIfPossible(
+  context: EngineContext,
+  environment: Environment,
+  begin: OperationBegin,
+  revertAll: () => Promise<void>,
+): Promise<void> {
+  let held = false;
+  try {
+    await whileHeld(context, environment, `recovery of ${begin.operation}`, async () => {
+      held = true;
+      await revertAll();
+    });
+  } catch (error) {
+    const noHold = !held && error instanceof HoldfastError && /^(GATEWAY|HOLD)_/.test(error.code);
+    if (!noHold) throw error;
+    context.log.warn("Reverting without a hold", { reason: error.message });
+    await revertAll();
+  }
+}
+
+function componentOf(environment: Environment, id: string): Environment["components"][number] {
+  const component = environment.components.find((one) => one.id === id);
+  if (component !== undefined) return component;
+  throw new HoldfastError("SOURCE_NOT_FOUND", `${id} is no longer in the configuration of ${environment.id}.`, {
+    facts: { source: id },
+    remedy: "Put it back into the configuration until the interrupted operation has been undone.",
+  });
+}
+
+function componentContext<T>(
+  context: EngineContext,
+  folder: OperationFolder,
+  begin: OperationBegin,
+  source: SourceId,
+  contents: T,
+): Omit<SourceContext, "store"> & T {
+  return {
+    operationId: begin.operation,
+    workDirectory: folder.workDirectory(source),
+    clock: context.clock,
+    log: context.log,
+    signal: context.signal,
+    warn: (warning) => context.onEvent({ type: "warning", source: undefined, warning }),
+    progress: () => undefined,
+    ...contents,
+  };
+}
+
+const refuse = (): never => {
+  throw new TypeError("Recovery neither stores nor reads contents.");
+};
+const nothingToStore: ContentStore = { storeFiles: refuse, storeStream: refuse };
+const nothingToRead: ContentReader = { writeFiles: refuse, read: refuse };
