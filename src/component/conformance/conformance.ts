@@ -75,7 +75,7 @@ function describeSource(current: () => ComponentUnderTest): void {
     expect(Array.from({ length: before }, (_, at) => at + 1).filter((record) => !present.has(record))).toEqual([]);
     // One more than the acknowledged may have been under way when freeze returned.
     expect(records.filter((record) => record > after + 1)).toEqual([]);
-    if (component.atomicFreeze) expect(records).toEqual(records.map((_, at) => at + 1));
+    expect(records).toEqual(component.atomicFreeze ? records.map((_, at) => at + 1) : records);
   });
 
   it("yields the same bytes for the same state", async () => {
@@ -115,7 +115,9 @@ function describeSource(current: () => ComponentUnderTest): void {
         );
         // The machine of the tests is busy: half a second more is scheduling, not waiting.
         expect(performance.now() - startedAt).toBeLessThan(deadlineMs + 500);
-        if (deadlineMs === 5000) expect(outcome?.durationMs).toBeLessThan(deadlineMs);
+        // Only one millisecond is too short for anyone.
+        expect(deadlineMs === 1 || outcome !== undefined).toBe(true);
+        expect(outcome?.durationMs ?? 0).toBeLessThan(deadlineMs + 500);
         await component.mutate(deadlineMs);
       } finally {
         await source.dispose();
