@@ -1,11 +1,15 @@
 import { HoldfastError } from "../../base/index.ts";
 import { damaged } from "../damage.ts";
-import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { HexId, TreeChild } from "../repository.ts";
 import { decodeTree } from "./decode-tree.ts";
 
 /** Children of all kept trees together. */
 const keptChildren = 100_000;
+
+/** Loads the verified plaintext of a tree blob. */
+export interface TreeBlobs {
+  load(type: "tree", id: Uint8Array): Promise<Buffer>;
+}
 
 interface KeptTree {
   readonly children: Promise<readonly TreeChild[]>;
@@ -14,11 +18,11 @@ interface KeptTree {
 
 /** Directories of snapshots by their ids. Keeps the most recently used, so that walks do not read a tree twice. */
 export class TreeReader {
-  readonly #blobs: Pick<BlobLoader, "load">;
+  readonly #blobs: TreeBlobs;
   readonly #kept = new Map<HexId, KeptTree>();
   #keptSize = 0;
 
-  constructor(blobs: Pick<BlobLoader, "load">) {
+  constructor(blobs: TreeBlobs) {
     this.#blobs = blobs;
   }
 
@@ -71,7 +75,7 @@ export class TreeReader {
 
   async #load(id: HexId): Promise<readonly TreeChild[]> {
     const what = `tree ${id}`;
-    const bytes = await this.#blobs.load("tree", id);
+    const bytes = await this.#blobs.load("tree", Buffer.from(id, "hex"));
     try {
       return decodeTree(bytes, what);
     } catch (error) {
