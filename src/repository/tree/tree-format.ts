@@ -5,48 +5,25 @@ import { formatGoTime } from "./go-time.ts";
 import { goJsonBytes, goJsonString, goQuote } from "./go-text.ts";
 import { goMode } from "./mode.ts";
 
-const treeStart = Buffer.from('{"nodes":[');
-const treeEnd = Buffer.from("]}\n");
-
 /**
  * A directory as a tree blob holds it, byte for byte as restic writes it. Children in ascending order of the raw bytes
  * of their names. @throws HoldfastError ENTRY_UNSAFE for children out of order, twice, or with a name that is none
  */
 export function encodeTree(children: readonly TreeChild[]): Buffer {
-  const encoder = new TreeEncoder();
-  for (const child of children) encoder.add(child);
-  return encoder.finish();
+  let last: Buffer | undefined;
+  for (const { name } of children) {
+    checkName(name);
+    if (last !== undefined && Buffer.compare(last, name) >= 0) {
+      throw new HoldfastError("ENTRY_UNSAFE", `The entry "${goQuote(name)}" is out of order or there twice.`);
+    }
+    last = name;
+  }
+  return joinNodes(children.map(encodeNode));
 }
 
-/** The same for children that come one by one; keeps only their JSON. */
-export class TreeEncoder {
-  readonly #parts: Buffer[] = [];
-  #text = "";
-  #count = 0;
-  #last: Buffer | undefined;
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(child: TreeChild): void {
-    checkName(child.name);
-    if (this.#last !== undefined && Buffer.compare(this.#last, child.name) >= 0) {
-      throw new HoldfastError("ENTRY_UNSAFE", `The entry "${goQuote(child.name)}" is out of order or there twice.`);
-    }
-    this.#last = child.name;
-    this.#text += this.#count === 0 ? encodeNode(child) : `,${encodeNode(child)}`;
-    this.#count += 1;
-    // Many small strings joined at once cost less than one large rope.
-    if (this.#text.length > 65_536) {
-      this.#parts.push(Buffer.from(this.#text));
-      this.#text = "";
-    }
-  }
-
-  finish(): Buffer {
-    return Buffer.concat([treeStart, ...this.#parts, Buffer.from(this.#text), treeEnd]);
-  }
+/** A tree blob of nodes that `encodeNode` gave, in ascending order of the raw bytes of their names. */
+export function joinNodes(nodes: readonly string[]): Buffer {
+  return Buffer.from(`{"nodes":[${nodes.join(",")}]}\n`);
 }
 
 /** @throws HoldfastError ENTRY_UNSAFE for a name that no file can have, or that leads elsewhere */
