@@ -8,7 +8,7 @@ const keptChildren = 100_000;
 
 /** Loads the verified plaintext of a tree blob. */
 export interface TreeBlobs {
-  load(type: "tree", id: Uint8Array): Promise<Buffer>;
+  load(type: "tree", id: HexId): Promise<Buffer>;
 }
 
 interface KeptTree {
@@ -75,7 +75,7 @@ export class TreeReader {
 
   async #load(id: HexId): Promise<readonly TreeChild[]> {
     const what = `tree ${id}`;
-    const bytes = await this.#blobs.load("tree", Buffer.from(id, "hex"));
+    const bytes = await this.#blobs.load("tree", id);
     try {
       return decodeTree(bytes, what);
     } catch (error) {
