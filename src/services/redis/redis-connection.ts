@@ -1,0 +1,139 @@
+import type { Duplex } from "node:stream";
+import { HoldfastError, isHoldfastError, messageOf } from "../../base/index.ts";
+import type { RedisAddress } from "./redis-config.ts";
+import { openTransport, unreachable } from "./redis-transport.ts";
+import { encodeCommand, RespError, RespParser, type RespReply } from "./resp-parser.ts";
+
+interface Waiting {
+  readonly resolve: (reply: RespReply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const connectTimeoutMs = 10_000;
+/** A server that is alive answers small commands well before this, also while it forks. */
+const defaultReplyTimeoutMs = 30_000;
+
+/** A connection that speaks RESP 2; commands may be sent before earlier ones are answered. */
+export class RedisConnection {
+  readonly address: RedisAddress;
+  readonly #stream: Duplex;
+  readonly #parser = new RespParser();
+  readonly #waiting: Waiting[] = [];
+  #failure: Error | undefined;
+  readonly #onData = (chunk: Buffer): void => this.#receive(chunk);
+
+  private constructor(address: RedisAddress, stream: Duplex) {
+    this.address = address;
+    this.#stream = stream;
+    stream.on("data", this.#onData);
+    stream.on("error", (error) =>
+      this.#fail(isHoldfastError(error) ? error : unreachable(address, messageOf(error), error)),
+    );
+    stream.on("close", () => this.#fail(unreachable(address, "the connection was closed")));
+  }
+
+  /** @throws HoldfastError SERVICE_UNREACHABLE, SERVICE_LOGIN_FAILED, TOOL_MISSING, INTERRUPTED */
+  static async open(address: RedisAddress, signal?: AbortSignal): Promise<RedisConnection> {
+    const connection = new RedisConnection(address, await openTransport(address, connectTimeoutMs, signal));
+    try {
+      if (address.password !== undefined) {
+        const user = address.user === undefined ? [] : [address.user];
+        const reply = await connection.send(["AUTH", ...user, address.password], connectTimeoutMs);
+        if (reply instanceof RespError) throw loginFailed(address, reply);
+      }
+      const pong = await connection.send(["PING"], connectTimeoutMs);
+      if (pong instanceof RespError && pong.prefix === "NOAUTH") throw loginFailed(address, pong);
+      if (pong instanceof RespError && pong.prefix === "LOADING") throw unreachable(address, "it is loading its data");
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Sends a command; error replies are returned.
+   * @throws HoldfastError SERVICE_UNREACHABLE if the connection fails or the reply takes longer than `timeoutMs`
+   */
+  async send(args: readonly (string | Uint8Array)[], timeoutMs: number = defaultReplyTimeoutMs): Promise<RespReply> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const reply = new Promise<RespReply>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#stream.write(encodeCommand(args));
+    const timer = setTimeout(() => {
+      // The replies that follow could not be told apart any more, so the connection is of no further use.
+      this.#fail(unreachable(this.address, `no reply to ${String(args[0])} within ${timeoutMs} ms`));
+      this.#stream.destroy();
+    }, timeoutMs);
+    try {
+      return await reply;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends a command and throws its error reply: SERVICE_PERMISSION_MISSING for NOPERM, else COMMAND_FAILED. */
+  async call(args: readonly (string | Uint8Array)[], timeoutMs?: number): Promise<RespReply> {
+    const reply = await this.send(args, timeoutMs);
+    if (reply instanceof RespError) throw replyError(this.address, String(args[0]), reply);
+    return reply;
+  }
+
+  /** Waits until the stream takes more, so that pipelined commands do not pile up in memory. */
+  async writable(): Promise<void> {
+    if (!this.#stream.writableNeedDrain || this.#failure !== undefined) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#stream.off("drain", done).off("close", done);
+        resolve();
+      };
+      this.#stream.on("drain", done).on("close", done);
+    });
+  }
+
+  /** Stops reading replies and hands out the stream, what has arrived of it put back. */
+  takeOver(): Duplex {
+    this.#stream.pause();
+    this.#stream.off("data", this.#onData);
+    const rest = this.#parser.takeRest();
+    if (rest.length > 0) this.#stream.unshift(rest);
+    return this.#stream;
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const reply of this.#parser.push(chunk)) this.#waiting.shift()?.resolve(reply);
+    } catch (error) {
+      this.#fail(unreachable(this.address, messageOf(error), error));
+      this.#stream.destroy();
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#failure);
+  }
+}
+
+export function replyError(address: RedisAddress, command: string, reply: RespError): HoldfastError {
+  const facts = { server: address.label, command };
+  if (reply.prefix === "NOPERM") {
+    return new HoldfastError("SERVICE_PERMISSION_MISSING", `Redis at ${address.label} does not permit ${command}.`, {
+      facts,
+      remedy: `Give the user the right: ACL SETUSER ${address.user ?? "default"} +${command.toLowerCase()}`,
+    });
+  }
+  return new HoldfastError("COMMAND_FAILED", `Redis at ${address.label} refused ${command}: ${reply.message}`, {
+    facts,
+  });
+}
+
+function loginFailed(address: RedisAddress, reply: RespError): HoldfastError {
+  return new HoldfastError("SERVICE_LOGIN_FAILED", `Redis at ${address.label} refused the login: ${reply.message}`, {
+    facts: { server: address.label },
+    remedy: "Correct the user and password in the service's url.",
+  });
+}
