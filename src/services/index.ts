@@ -2,3 +2,17 @@
 // here), client tool (a program such as pg_dump, run under the service's exec prefix).
 // It knows neither the engine nor the repository.
 export { runClientTool } from "./client-tool/client-tool.ts";
+export {
+  type PostgresqlAddress,
+  type PostgresqlConfig,
+  postgresqlConfigSchema,
+  parsePostgresqlUrl,
+} from "./postgresql/postgresql-config.ts";
+export { PostgresqlSource } from "./postgresql/postgresql-source.ts";
+export { PostgresqlTarget } from "./postgresql/postgresql-target.ts";
+export {
+  findPostgresqlPrograms,
+  type PostgresqlServer,
+  type PostgresqlServerOptions,
+  startPostgresql,
+} from "./postgresql/postgresql-test-server.ts";
