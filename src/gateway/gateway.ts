@@ -9,6 +9,8 @@ export interface HoldFigures {
   readonly longestWaitMs: number;
   /** Requests that got an error or were dropped because of the hold. */
   readonly requestsFailed: number;
+  /** Requests whose client gave up while they waited; no failure of ours. Undefined where it is not known. */
+  readonly requestsAbandoned?: number;
 }
 
 export interface HoldOptions {
