@@ -1,0 +1,30 @@
+import type { Readable, Writable } from "node:stream";
+import type { Clock } from "../base/index.ts";
+
+export interface TerminalOutput extends Writable {
+  readonly isTTY?: boolean;
+  /** Width in characters, on a terminal. */
+  readonly columns?: number;
+}
+
+export interface TerminalInput extends Readable {
+  readonly isTTY?: boolean;
+}
+
+/** What a command has of the process it runs in; tests hand in their own. */
+export interface CliHost {
+  readonly stdin: TerminalInput;
+  readonly stdout: TerminalOutput;
+  readonly stderr: TerminalOutput;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where relative paths of arguments start. */
+  readonly cwd: string;
+  readonly clock: Clock;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** May this stream be coloured? */
+export function usesColour(stream: TerminalOutput, env: CliHost["env"]): boolean {
+  return stream.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
+}

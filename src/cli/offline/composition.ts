@@ -1,0 +1,47 @@
+import type { Logger } from "../../base/index.ts";
+import type { Config, EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
+import type { SqliteCatalog } from "../../control/index.ts";
+import type { Environment, EnvironmentStatus } from "../../engine/index.ts";
+import type { Repository } from "../../repository/index.ts";
+
+/** What `init` found and did, one word each. */
+export type InitOutcome = "created" | "there already";
+
+/**
+ * Makes concrete things out of the configuration: the only way that commands get at backends, drivers and gateways.
+ * `src/main/` implements it.
+ */
+export interface Composition {
+  readonly hostname: string;
+  readonly version: string;
+
+  /** Makes the state folder, mode 0700. @throws HoldfastError STATE_UNUSABLE */
+  createState(config: Config): Promise<InitOutcome>;
+  /** @throws HoldfastError STATE_UNUSABLE */
+  openCatalog(config: Config): Promise<SqliteCatalog>;
+
+  /** Makes the file with the repository's password, mode 0600. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
+  createPasswordFile(config: Config, project: ProjectConfig): Promise<InitOutcome>;
+  /** Makes an empty repository, or opens the one that is there. @throws HoldfastError REPOSITORY_*, STORAGE_* */
+  createRepository(config: Config, project: ProjectConfig): Promise<InitOutcome>;
+  /** @throws HoldfastError REPOSITORY_MISSING, REPOSITORY_PASSWORD_WRONG, CONFIG_INVALID, STORAGE_* */
+  openRepository(config: Config, project: ProjectConfig, signal: AbortSignal): Promise<Repository>;
+
+  environment(
+    config: Config,
+    project: ProjectConfig,
+    environment: EnvironmentConfig,
+    status: EnvironmentStatus,
+  ): Environment;
+
+  /** Runs the environment's built-in gateway until the signal. @throws HoldfastError CONFIG_INVALID, GATEWAY_* */
+  runGateway(
+    config: Config,
+    project: ProjectConfig,
+    environment: EnvironmentConfig,
+    options: { readonly signal: AbortSignal; readonly log: Logger; readonly onListening: (address: string) => void },
+  ): Promise<void>;
+
+  /** What a person should know of the configuration's surroundings: file modes that are too open. */
+  warnings(config: Config): Promise<readonly string[]>;
+}

@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import type { Config, ProjectConfig } from "../../config/index.ts";
+import { formatCount } from "../output/moment.ts";
+import type { RunCommand } from "../run-command.ts";
+import type { InitOutcome } from "./composition.ts";
+import { chooseProject } from "./choose.ts";
+import { type Invocation, openConfig, say } from "./session.ts";
+
+export function registerInit(program: Command, run: RunCommand): void {
+  program
+    .command("init")
+    .description("Check the configuration; make keys, repositories and the catalog where they are missing")
+    .action(run((invocation) => init(invocation)));
+}
+
+async function init(invocation: Invocation): Promise<number> {
+  const { composition, options } = invocation;
+  const config = await openConfig(invocation);
+  const projects = options.project === undefined ? config.projects : [chooseProject(config, options.project)];
+  const environments = projects.reduce((sum, project) => sum + project.environments.length, 0);
+  say(
+    invocation,
+    `configuration  ${config.file}: ${formatCount(projects.length, "project")}, ${formatCount(environments, "environment")}`,
+  );
+  report(invocation, "state folder", config.stateDirectory, await composition.createState(config));
+  let keysMade = 0;
+  for (const project of projects) keysMade += (await initProject(invocation, config, project)) === "created" ? 1 : 0;
+  const catalog = await composition.openCatalog(config);
+  try {
+    for (const project of projects) {
+      for (const { id, initialStatus } of project.environments) {
+        const status = await catalog.environmentStatus(project.id, id, initialStatus);
+        if (status !== initialStatus) {
+          say(invocation, `               ${id} is ${status}, whatever the configuration says (${initialStatus})`);
+        }
+      }
+    }
+  } finally {
+    catalog.close();
+  }
+  say(invocation, `catalog        ready`);
+  if (keysMade > 0) {
+    say(
+      invocation,
+      "\nKeep a copy of each new key somewhere else: without it nobody, Holdfast's authors included, can read the backups.",
+    );
+  }
+  return 0;
+}
+
+/** The key comes first: a repository without one that is kept would be lost. */
+async function initProject(invocation: Invocation, config: Config, project: ProjectConfig): Promise<InitOutcome> {
+  const { composition } = invocation;
+  const { passwordFile, replicas } = project.repository;
+  const key = await composition.createPasswordFile(config, project);
+  report(invocation, "key", passwordFile, key);
+  const repository = await composition.createRepository(config, project);
+  const places = replicas.map((replica) => (replica.type === "local" ? replica.path : replica.name));
+  report(invocation, "repository", places.join(", "), repository);
+  return key;
+}
+
+function report(invocation: Invocation, what: string, where: string, outcome: InitOutcome): void {
+  say(invocation, `${what.padEnd(14)} ${where}: ${outcome}`);
+}

@@ -1,0 +1,152 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { formatBytes, HoldfastError } from "../../base/index.ts";
+import type { CheckReport, RepositoryStats } from "../../repository/index.ts";
+import { addDataOptions, addFormatOption, type DataOptions, renderData } from "../output/data-options.ts";
+import { formatCount } from "../output/moment.ts";
+import { printable } from "../output/printable.ts";
+import type { Column, TableFormat } from "../output/table.ts";
+import type { RunCommand } from "../run-command.ts";
+import { type Invocation, say, Session } from "./session.ts";
+import { TaskProgress } from "../progress/task-progress.ts";
+
+interface CheckCommandOptions {
+  readonly readData?: number | true;
+  readonly format?: TableFormat;
+}
+
+export function registerRepositoryCommands(program: Command, run: RunCommand): void {
+  addFormatOption(
+    program
+      .command("repo:check")
+      .description("Check the repository; with --read-data every byte of it, or a share")
+      .option(
+        "--read-data [share]",
+        'read and verify the data: all of it, or a share such as "10%" or 0.1',
+        parseShare,
+      ),
+  ).action(run((invocation, options: CheckCommandOptions) => check(invocation, options)));
+  addDataOptions(program.command("repo:stats").description("Show what the repository holds")).action(
+    run((invocation, options: DataOptions) => stats(invocation, options)),
+  );
+  program
+    .command("repo:unlock")
+    .description("Remove locks that dead processes left behind")
+    .option("--all", "remove every lock: only when nothing else uses the repository", false)
+    .action(run((invocation, options: { readonly all: boolean }) => unlock(invocation, options.all)));
+}
+
+/** "10%", "0.1", "1" (all). */
+function parseShare(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text.trim());
+  const ratio = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+  if (!(ratio > 0 && ratio <= 1)) throw new InvalidArgumentError('A share is "10%", or a number from 0 to 1.');
+  return ratio;
+}
+
+async function check(invocation: Invocation, options: CheckCommandOptions): Promise<number> {
+  const { host } = invocation;
+  await using session = await Session.open(invocation);
+  const repository = await session.repository();
+  const ratio = options.readData === true ? 1 : (options.readData ?? 0);
+  say(
+    invocation,
+    `Checking ${repository.location}${ratio > 0 ? `, reading ${Math.round(ratio * 100)} % of the data` : ""}.`,
+  );
+  const progress = new TaskProgress(host, invocation.options, "check");
+  let report: CheckReport;
+  try {
+    report = await repository.check({
+      readDataRatio: ratio,
+      signal: host.signal,
+      onProgress: (done, total) => progress.show(done, total),
+    });
+  } finally {
+    progress.finish();
+  }
+  if (options.format === "json") host.stdout.write(`${JSON.stringify(checkJson(report), null, 2)}\n`);
+  else for (const line of findingLines(report)) host.stdout.write(`${line}\n`);
+  const errors = report.findings.filter(({ severity }) => severity === "error").length;
+  if (errors > 0) {
+    throw new HoldfastError("REPOSITORY_DAMAGED", `The repository has ${formatCount(errors, "error")}.`, {
+      facts: { errors, location: repository.location },
+      remedy: "Stop deleting backups, copy the repository as it is, and look at the findings above.",
+    });
+  }
+  say(
+    invocation,
+    `No errors were found: ${formatCount(report.snapshots, "snapshot")}, ${formatCount(report.packs, "pack")}, ` +
+      `${formatCount(report.blobs, "blob")}, ${formatBytes(report.bytesRead)} read.`,
+  );
+  return 0;
+}
+
+const findingLines = (report: CheckReport): string[] =>
+  report.findings.map(({ severity, kind, message, snapshots }) => {
+    const concerned =
+      snapshots === undefined || snapshots.length === 0
+        ? ""
+        : ` (snapshots ${snapshots.map((id) => id.slice(0, 8)).join(", ")})`;
+    return `${severity}: ${kind}: ${printable(message)}${concerned}`;
+  });
+
+const checkJson = (report: CheckReport): Record<string, unknown> => ({
+  findings: report.findings,
+  snapshots: report.snapshots,
+  packs: report.packs,
+  blobs: report.blobs,
+  bytes_read: report.bytesRead,
+});
+
+interface Figure {
+  readonly name: string;
+  readonly text: string;
+}
+
+const figureColumns: readonly Column<Figure>[] = [
+  { name: "property", header: "Property", cell: ({ name }) => name },
+  { name: "value", header: "Value", align: "right", cell: ({ text }) => text },
+];
+
+async function stats(invocation: Invocation, options: DataOptions): Promise<number> {
+  await using session = await Session.open(invocation);
+  const repository = await session.repository();
+  const found = await repository.stats();
+  if (options.format === "json") {
+    invocation.host.stdout.write(
+      `${JSON.stringify({ location: repository.location, ...statsJson(found) }, null, 2)}\n`,
+    );
+    return 0;
+  }
+  const exact = options.format === "csv" || options.format === "tsv";
+  const rows = Object.entries(statsJson(found)).map(([name, value]) => ({
+    name,
+    text: name.startsWith("bytes") && !exact ? formatBytes(value) : String(value),
+  }));
+  const table = { columns: figureColumns, defaultColumns: ["property", "value"], rows, json: (row: Figure) => row };
+  invocation.host.stdout.write(renderData(table, options));
+  return 0;
+}
+
+const statsJson = (found: RepositoryStats): Record<string, number> => ({
+  snapshots: found.snapshots,
+  packs: found.packs,
+  blobs: found.blobs,
+  bytes_stored: found.bytesStored,
+  bytes_uncompressed: found.bytesUncompressed,
+  bytes_in_snapshots: found.bytesInSnapshots,
+});
+
+async function unlock(invocation: Invocation, all: boolean): Promise<number> {
+  await using session = await Session.open(invocation);
+  const repository = await session.repository();
+  const removed = await repository.unlock({ all });
+  say(invocation, `Removed ${formatCount(removed, "lock")}.`);
+  const left = await repository.locks();
+  for (const lock of left) {
+    say(
+      invocation,
+      `Left: ${lock.exclusive ? "exclusive" : "shared"} lock of process ${lock.pid} on ${printable(lock.hostname)}, which is at work.`,
+    );
+  }
+  return 0;
+}

@@ -1,0 +1,41 @@
+import type { EnvironmentId } from "../../base/index.ts";
+import type { RestoreReport } from "../../engine/index.ts";
+
+/** What a restore did, as data. */
+export function restoreReportJson(
+  report: RestoreReport,
+  environment: EnvironmentId,
+  into: string | undefined,
+): Record<string, unknown> {
+  const { hold } = report;
+  return {
+    backup: report.backup.id,
+    environment,
+    into: into ?? null,
+    duration_ms: report.durationMs,
+    hold:
+      hold === null
+        ? null
+        : {
+            drain_ms: hold.drainMs,
+            held_ms: hold.heldMs,
+            requests_held: hold.requestsHeld,
+            longest_wait_ms: hold.longestWaitMs,
+            requests_failed: hold.requestsFailed,
+          },
+    components: report.components.map(({ source, stage, swap }) => ({
+      source,
+      files: stage.files,
+      bytes: stage.bytes,
+      reused_bytes: stage.reusedBytes,
+      swap_ms: swap?.durationMs ?? null,
+      swap_facts: swap?.facts ?? null,
+    })),
+    warnings: report.warnings.map((warning) => ({
+      source: warning.source,
+      kind: warning.kind,
+      message: warning.message,
+      facts: warning.facts ?? {},
+    })),
+  };
+}

@@ -1,0 +1,139 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
+import { type Config, type EnvironmentConfig, loadConfig, type ProjectConfig } from "../../config/index.ts";
+import type { SqliteCatalog } from "../../control/index.ts";
+import type { Backup, EngineContext, EngineEvent, Environment } from "../../engine/index.ts";
+import type { Repository } from "../../repository/index.ts";
+import type { GlobalOptions } from "../global-options.ts";
+import type { CliHost } from "../host.ts";
+import { StreamLogger } from "../output/stream-logger.ts";
+import { chooseEnvironment, chooseProject } from "./choose.ts";
+import type { Composition } from "./composition.ts";
+
+/** One command's invocation: where it runs, what was asked of every command, and how things are made. */
+export interface Invocation {
+  readonly host: CliHost;
+  readonly composition: Composition;
+  readonly options: GlobalOptions;
+}
+
+/** A line for people, on standard error; nothing with --quiet. */
+export function say(invocation: Invocation, text: string): void {
+  if (!invocation.options.quiet) invocation.host.stderr.write(`${text}\n`);
+}
+
+/** With --verbose only. */
+export function sayDetail(invocation: Invocation, text: string): void {
+  if (invocation.options.verbose) say(invocation, text);
+}
+
+export function logOf({ host, options }: Invocation): Logger {
+  if (options.quiet) return silentLogger;
+  return new StreamLogger(host.stderr, options.verbose ? "debug" : "warn");
+}
+
+/** The configuration file that this invocation means, read and checked. @throws HoldfastError CONFIG_INVALID */
+export async function openConfig({ host, options, composition }: Invocation): Promise<Config> {
+  const named = options.config ?? defaultConfigFile(host);
+  const config = await loadConfig({ file: resolve(host.cwd, named), env: host.env });
+  if (!options.quiet) {
+    for (const warning of await composition.warnings(config)) host.stderr.write(`Warning: ${warning}\n`);
+  }
+  return config;
+}
+
+/** `./holdfast.yaml` if it is there, else what HOLDFAST_CONFIG names. */
+function defaultConfigFile(host: CliHost): string {
+  const here = resolve(host.cwd, "holdfast.yaml");
+  const named = host.env["HOLDFAST_CONFIG"] ?? "";
+  if (named === "") return here;
+  return existsSync(here) ? here : named;
+}
+
+/** A project and environment with the catalog open and the repository on demand. Closes what it opened. */
+export class Session implements AsyncDisposable {
+  readonly invocation: Invocation;
+  readonly config: Config;
+  readonly project: ProjectConfig;
+  readonly catalog: SqliteCatalog;
+  #repository: Repository | undefined;
+
+  private constructor(invocation: Invocation, config: Config, project: ProjectConfig, catalog: SqliteCatalog) {
+    this.invocation = invocation;
+    this.config = config;
+    this.project = project;
+    this.catalog = catalog;
+  }
+
+  /** @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, STATE_UNUSABLE */
+  static async open(invocation: Invocation): Promise<Session> {
+    const config = await openConfig(invocation);
+    const project = chooseProject(config, invocation.options.project);
+    return new Session(invocation, config, project, await invocation.composition.openCatalog(config));
+  }
+
+  /** The environment that the argument, else --environment, else the default names. */
+  chooseEnvironment(argument?: string): EnvironmentConfig {
+    return chooseEnvironment(this.project, argument ?? this.invocation.options.environment);
+  }
+
+  async repository(): Promise<Repository> {
+    this.#repository ??= await this.invocation.composition.openRepository(
+      this.config,
+      this.project,
+      this.invocation.host.signal,
+    );
+    return this.#repository;
+  }
+
+  /** The environment as the engine works on it, with its status from the catalog. */
+  async environment(environment: EnvironmentConfig): Promise<Environment> {
+    const status = await this.catalog.environmentStatus(this.project.id, environment.id, environment.initialStatus);
+    return this.invocation.composition.environment(this.config, this.project, environment, status);
+  }
+
+  async engineContext(onEvent: (event: EngineEvent) => void): Promise<EngineContext> {
+    const { host, composition } = this.invocation;
+    return {
+      repository: await this.repository(),
+      catalog: this.catalog,
+      stateDirectory: this.config.stateDirectory,
+      hostname: composition.hostname,
+      clock: host.clock,
+      log: logOf(this.invocation),
+      signal: host.signal,
+      onEvent,
+    };
+  }
+
+  /**
+   * The backup that an id, or the unmistakable start of one, names; without one the newest that passes `accept`.
+   * @throws HoldfastError BACKUP_NOT_FOUND
+   */
+  async findBackup(
+    environment: EnvironmentConfig,
+    id: string | undefined,
+    accept: (backup: Backup) => boolean = () => true,
+  ): Promise<Backup> {
+    const backups = await this.catalog.list(this.project.id, environment.id);
+    const found = id === undefined ? backups.find(accept) : backups.find((backup) => backup.id === id);
+    if (found !== undefined) return found;
+    const message =
+      id === undefined
+        ? `No backups found in the environment ${environment.id}.`
+        : `The environment ${environment.id} has no backup "${id}".`;
+    throw new HoldfastError("BACKUP_NOT_FOUND", message, {
+      facts: { environment: environment.id, ...(id === undefined ? {} : { backup: id }) },
+      remedy: id === undefined ? "Make one:  holdfast backup:create" : "See which there are:  holdfast backup:list",
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#repository?.close();
+    } finally {
+      this.catalog.close();
+    }
+  }
+}

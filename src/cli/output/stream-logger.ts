@@ -1,0 +1,40 @@
+import type { Writable } from "node:stream";
+import type { Facts, Logger, LogLevel } from "../../base/index.ts";
+import { printable } from "./printable.ts";
+
+const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** One line an entry on a stream: "warn: message (fact: value, ...)". */
+export class StreamLogger implements Logger {
+  readonly #stream: Writable;
+  readonly #lowest: number;
+
+  constructor(stream: Writable, lowest: LogLevel) {
+    this.#stream = stream;
+    this.#lowest = levels.indexOf(lowest);
+  }
+
+  debug(message: string, facts?: Facts): void {
+    this.#write("debug", message, facts);
+  }
+
+  info(message: string, facts?: Facts): void {
+    this.#write("info", message, facts);
+  }
+
+  warn(message: string, facts?: Facts): void {
+    this.#write("warn", message, facts);
+  }
+
+  error(message: string, facts?: Facts): void {
+    this.#write("error", message, facts);
+  }
+
+  #write(level: LogLevel, message: string, facts: Facts | undefined): void {
+    if (levels.indexOf(level) < this.#lowest) return;
+    const shown = Object.entries(facts ?? {}).map(([name, value]) => `${name}: ${String(value)}`);
+    this.#stream.write(
+      `${level}: ${printable(message)}${shown.length === 0 ? "" : ` (${printable(shown.join(", "))})`}\n`,
+    );
+  }
+}

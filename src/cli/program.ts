@@ -1,0 +1,89 @@
+import { Command, CommanderError } from "commander";
+import { addGlobalOptions, type GlobalOptions, globalOptions } from "./global-options.ts";
+import { type CliHost, usesColour } from "./host.ts";
+import { registerBackupCreate } from "./offline/backup-create-command.ts";
+import { registerBackupDelete } from "./offline/backup-delete-command.ts";
+import { registerBackupDownload } from "./offline/backup-download-command.ts";
+import { registerBackupFiles } from "./offline/backup-files-command.ts";
+import { registerBackupGet } from "./offline/backup-get-command.ts";
+import { registerBackupList } from "./offline/backup-list-command.ts";
+import { registerBackupRestore } from "./offline/backup-restore-command.ts";
+import type { Composition } from "./offline/composition.ts";
+import { registerEnvironmentCommands } from "./offline/environment-commands.ts";
+import { registerGateway } from "./offline/gateway-command.ts";
+import { registerInit } from "./offline/init-command.ts";
+import { registerRepositoryCommands } from "./offline/repository-commands.ts";
+import type { Invocation } from "./offline/session.ts";
+import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
+import type { RunCommand } from "./run-command.ts";
+
+/** Runs one command line (without the program's name) and returns its exit code. Never throws, never exits. */
+export async function runCli(argv: readonly string[], host: CliHost, composition: Composition): Promise<number> {
+  let exitCode = 0;
+  let verbose = false;
+  let format: string | undefined;
+  const run: RunCommand =
+    <Options, Args extends (string | undefined)[]>(
+      action: (invocation: Invocation, options: Options, ...args: Args) => Promise<number>,
+    ) =>
+    async (...given: unknown[]) => {
+      const command = given.at(-1);
+      if (!(command instanceof Command)) throw new TypeError("commander hands in the command last");
+      const all: GlobalOptions & { readonly format?: string } = globalOptions(command);
+      const options: GlobalOptions = { ...all, interaction: all.interaction && !all.quiet };
+      verbose = options.verbose;
+      format = all.format;
+      // Commander hands in the arguments, the options and the command.
+      const args = given.slice(0, -2) as Args;
+      exitCode = await action({ host, composition, options }, command.opts() as Options, ...args);
+    };
+
+  try {
+    await buildProgram(host, composition, run).parseAsync([...argv], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has printed its message, or the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode;
+    const shown = toHoldfastError(error);
+    host.stderr.write(
+      format === "json"
+        ? `${JSON.stringify(errorEvent(shown))}\n`
+        : renderError(shown, { colour: usesColour(host.stderr, host.env), verbose }),
+    );
+    return shown.info.exit;
+  }
+}
+
+function buildProgram(host: CliHost, composition: Composition, run: RunCommand): Command {
+  const program = new Command("holdfast");
+  // Before any subcommand, which take these settings over.
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void host.stdout.write(text),
+      writeErr: (text) => void host.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "holdfast: ")),
+      getOutHelpWidth: () => host.stdout.columns ?? 80,
+      getErrHelpWidth: () => host.stderr.columns ?? 80,
+      getOutHasColors: () => usesColour(host.stdout, host.env),
+      getErrHasColors: () => usesColour(host.stderr, host.env),
+    })
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .description("Backs up and restores whole application environments, as one backup taken at one moment.")
+    .version(composition.version, "-V, --version")
+    .showSuggestionAfterError();
+  addGlobalOptions(program);
+
+  registerInit(program, run);
+  registerGateway(program, run);
+  registerBackupCreate(program, run);
+  registerBackupList(program, run);
+  registerBackupGet(program, run);
+  registerBackupDelete(program, run);
+  registerBackupRestore(program, run);
+  registerBackupFiles(program, run);
+  registerBackupDownload(program, run);
+  registerRepositoryCommands(program, run);
+  registerEnvironmentCommands(program, run);
+  return program;
+}

@@ -1,0 +1,62 @@
+import { createInterface } from "node:readline";
+import { HoldfastError, throwIfAborted } from "../base/index.ts";
+import type { GlobalOptions } from "./global-options.ts";
+import type { CliHost } from "./host.ts";
+
+/** Asks on standard error and reads one line of standard input; undefined at its end. */
+async function ask(host: CliHost, question: string): Promise<string | undefined> {
+  throwIfAborted(host.signal);
+  const lines = createInterface({ input: host.stdin, output: host.stderr, terminal: host.stdin.isTTY === true });
+  try {
+    return await new Promise<string | undefined>((resolve, reject) => {
+      const interrupted = (): void =>
+        reject(
+          host.signal.reason instanceof HoldfastError
+            ? host.signal.reason
+            : new HoldfastError("INTERRUPTED", "Interrupted before anything was done."),
+        );
+      host.signal.addEventListener("abort", interrupted, { once: true });
+      // In raw mode Ctrl-C arrives here as a key, not as a signal.
+      lines.once("SIGINT", interrupted);
+      lines.once("close", () => resolve(undefined));
+      lines.question(question, resolve);
+    });
+  } finally {
+    lines.close();
+  }
+}
+
+const canAsk = (host: CliHost, options: GlobalOptions): boolean =>
+  host.stdin.isTTY === true && options.interaction && !options.quiet;
+
+function nobodyToAsk(host: CliHost): false {
+  host.stderr.write(
+    "Nothing was done: this needs a confirmation, and there is nobody to ask. To go on without one, use --yes (-y).\n",
+  );
+  return false;
+}
+
+/** "Are you sure you want to continue? [Y/n]". Without a terminal and without --yes the answer is no. */
+export async function confirm(host: CliHost, options: GlobalOptions, question: string): Promise<boolean> {
+  if (options.yes) return true;
+  if (!canAsk(host, options)) return nobodyToAsk(host);
+  for (;;) {
+    const answer = await ask(host, `${question} [Y/n] `);
+    if (answer === undefined) return false;
+    if (/^\s*(y|yes)?\s*$/i.test(answer)) return true;
+    if (/^\s*(n|no)\s*$/i.test(answer)) return false;
+  }
+}
+
+/** For what cannot be taken back: the person types `expected`. Without a terminal and without --yes the answer is no. */
+export async function confirmByTyping(
+  host: CliHost,
+  options: GlobalOptions,
+  question: string,
+  expected: string,
+): Promise<boolean> {
+  if (options.yes) return true;
+  if (!canAsk(host, options)) return nobodyToAsk(host);
+  const answer = await ask(host, `${question} `);
+  return answer?.trim() === expected;
+}

@@ -1,0 +1,114 @@
+import { resolve } from "node:path";
+import type { EnvironmentId, ProjectId } from "../base/index.ts";
+import type {
+  ApplicationConfig,
+  Config,
+  EnvironmentConfig,
+  HooksConfig,
+  ProjectConfig,
+  RepositoryConfig,
+} from "./config.ts";
+import type { ConfigData } from "./config-schema.ts";
+import { resolveServicePaths, type TypedParts } from "./driver-schemas.ts";
+
+type ProjectData = ConfigData["projects"][string];
+type EnvironmentData = ProjectData["environments"][string];
+
+/** Makes the program's shape out of the file's, when nothing is wrong with it. */
+export function buildConfig(
+  data: ConfigData,
+  parts: TypedParts,
+  place: { readonly file: string; readonly directory: string },
+): Config {
+  const absolute = (path: string): string => resolve(place.directory, path);
+  return {
+    file: place.file,
+    stateDirectory: absolute(data.state),
+    server: data.server === undefined ? undefined : definedOnly(data.server),
+    projects: Object.entries(data.projects).map(([name, project]) => buildProject(name, project, parts, absolute)),
+  };
+}
+
+function buildProject(
+  name: string,
+  data: ProjectData,
+  parts: TypedParts,
+  absolute: (path: string) => string,
+): ProjectConfig {
+  return {
+    id: name as ProjectId,
+    title: data.title ?? name,
+    profile: data.profile,
+    repository: buildRepository(name, data, parts, absolute),
+    environments: Object.entries(data.environments).map(([environment, value]) =>
+      buildEnvironment(`projects/${name}/environments/${environment}`, environment, value, parts, absolute),
+    ),
+  };
+}
+
+function buildRepository(
+  project: string,
+  data: ProjectData,
+  parts: TypedParts,
+  absolute: (path: string) => string,
+): RepositoryConfig {
+  return {
+    passwordFile: absolute(data.repository.passwordFile),
+    required: data.repository.required,
+    replicas: data.repository.replicas.map((_, index) => {
+      const replica = partAt(parts.replicas, `projects/${project}/repository/replicas/${index}`);
+      return replica.type === "local" ? { ...replica, path: absolute(replica.path) } : replica;
+    }),
+  };
+}
+
+function buildEnvironment(
+  path: string,
+  name: string,
+  data: EnvironmentData,
+  parts: TypedParts,
+  absolute: (path: string) => string,
+): EnvironmentConfig {
+  return {
+    id: name as EnvironmentId,
+    title: data.title ?? name,
+    type: data.type,
+    initialStatus: data.status,
+    parent: data.parent as EnvironmentId | undefined,
+    gateway: data.gateway === undefined ? undefined : partAt(parts.gateways, `${path}/gateway`),
+    applications: Object.entries(data.applications).map(([application, value]): ApplicationConfig => ({
+      name: application,
+      code: value.code === undefined ? undefined : absolute(value.code),
+      mounts: Object.entries(value.mounts).map(([mount, folder]) => ({ name: mount, path: absolute(folder) })),
+      exclude: value.exclude,
+    })),
+    services: Object.keys(data.services).map((service) => ({
+      name: service,
+      config: resolveServicePaths(partAt(parts.services, `${path}/services/${service}`), absolute),
+    })),
+    hooks: buildHooks(data.hooks),
+  };
+}
+
+function buildHooks(hooks: EnvironmentData["hooks"]): HooksConfig {
+  const commands = (list: readonly (string | readonly string[])[]): (readonly string[])[] =>
+    list.map((command) => (typeof command === "string" ? ["/bin/sh", "-c", command] : command));
+  return {
+    beforeHold: commands(hooks.beforeHold),
+    afterRelease: commands(hooks.afterRelease),
+    beforeRestore: commands(hooks.beforeRestore),
+    afterRestore: commands(hooks.afterRestore),
+  };
+}
+
+function partAt<T>(parts: ReadonlyMap<string, T>, path: string): T {
+  const part = parts.get(path);
+  if (part === undefined) throw new TypeError(`the part ${path} of the configuration was not parsed`);
+  return part;
+}
+
+function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}

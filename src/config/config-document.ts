@@ -1,0 +1,111 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from "yaml";
+import { messageOf } from "../base/index.ts";
+
+/** One thing wrong with the file. Line and column count from 1. */
+export interface ConfigProblem {
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+export type ConfigPath = readonly PropertyKey[];
+
+/** The parsed file: plain data, and where each part of it stands. */
+export interface ConfigDocument {
+  readonly data: unknown;
+  readonly problems: readonly ConfigProblem[];
+  /** Of the value at `path`; of the nearest part of the file that is there if it is not. */
+  positionOf(path: ConfigPath): { readonly line: number; readonly column: number };
+  /** Of a key in the map at `path`. */
+  positionOfKey(path: ConfigPath, key: string): { readonly line: number; readonly column: number };
+}
+
+const variablePattern = /\$\$\{|\$\{([^}]*)\}/g;
+
+/**
+ * Parses YAML and puts the environment's values in the place of `${NAME}` in every string value (never in keys);
+ * `$${` stands for a literal `${`. Values are taken as they are: they cannot add structure to the file.
+ */
+export function parseConfigDocument(text: string, env: Readonly<Record<string, string | undefined>>): ConfigDocument {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, version: "1.2" });
+  const at = (offset: number): { line: number; column: number } => {
+    const position = lines.linePos(offset);
+    return { line: position.line, column: position.col };
+  };
+  const problems: ConfigProblem[] = document.errors.map((error) => ({ ...at(error.pos[0]), message: error.message }));
+
+  visit(document, {
+    Scalar(key, node) {
+      if (key === "key" || typeof node.value !== "string") return;
+      node.value = node.value.replace(variablePattern, (match, name: string | undefined) => {
+        if (name === undefined) return "${";
+        const value = env[name];
+        if (value !== undefined) return value;
+        const wrong = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+          ? `the environment variable ${name} is not set`
+          : `"${match}" names no environment variable; write $\${ for a literal \${`;
+        problems.push({ ...at(node.range?.[0] ?? 0), message: wrong });
+        return "";
+      });
+    },
+  });
+
+  let data: unknown;
+  if (document.errors.length === 0) {
+    try {
+      data = document.toJS({ maxAliasCount: 100 });
+    } catch (error) {
+      // The parser throws here for aliases without an anchor and for those that would blow up the document.
+      problems.push({ line: 1, column: 1, message: messageOf(error) });
+    }
+  }
+
+  return {
+    data,
+    problems,
+    positionOf: (path) => at(nodeAt(document, path).offset),
+    positionOfKey(path, key) {
+      const { node, offset } = nodeAt(document, path);
+      const pair = isMap(node)
+        ? node.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
+        : undefined;
+      const keyNode = pair?.key;
+      return at(isNode(keyNode) ? (keyNode.range?.[0] ?? offset) : offset);
+    },
+  };
+}
+
+/** Follows `path` as far as the file goes. A map's position is that of the key it belongs to. */
+function nodeAt(document: Document, path: ConfigPath): { node: Node | null; offset: number } {
+  let node: Node | null = document.contents;
+  let offset = node?.range?.[0] ?? 0;
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document) ?? null;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+      if (pair === undefined) return { node: null, offset };
+      const value = isNode(pair.value) ? pair.value : null;
+      offset = (isScalar(value) ? value.range?.[0] : isNode(pair.key) ? pair.key.range?.[0] : undefined) ?? offset;
+      node = value;
+    } else if (isSeq(node) && typeof step === "number") {
+      const item = node.items[step];
+      node = isNode(item) ? item : null;
+      offset = node?.range?.[0] ?? offset;
+    } else {
+      return { node: null, offset };
+    }
+  }
+  return { node, offset };
+}

@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { profileNames } from "../control/index.ts";
+
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    "a name has 1 to 63 letters, digits, dots, dashes and underscores, and starts with a letter or digit",
+  );
+
+const path = z
+  .string()
+  .min(1, "a path is not empty")
+  .refine((text) => !text.includes("\0"), "a path has no NUL byte");
+
+/** An argument vector, or a line for /bin/sh. */
+const command = z.union([z.string().min(1), z.array(z.string()).min(1)], {
+  error: "a command is a line for the shell or a list of arguments",
+});
+
+/** Parts whose schema depends on their `type`; they are checked on their own, see `driver-schemas.ts`. */
+const typed = z.looseObject({ type: z.string() });
+
+const application = z.strictObject({
+  code: path.optional(),
+  mounts: z.record(name, path).default({}),
+  exclude: z.array(z.string().min(1)).default([]),
+});
+
+const hooks = z.strictObject({
+  beforeHold: z.array(command).default([]),
+  afterRelease: z.array(command).default([]),
+  beforeRestore: z.array(command).default([]),
+  afterRestore: z.array(command).default([]),
+});
+
+const environment = z.strictObject({
+  title: z.string().optional(),
+  type: z.enum(["production", "staging", "development"]),
+  status: z.enum(["active", "inactive", "paused"]).default("active"),
+  parent: name.optional(),
+  gateway: typed.optional(),
+  applications: z.record(name, application).default({}),
+  services: z.record(name, typed).default({}),
+  hooks: hooks.default({ beforeHold: [], afterRelease: [], beforeRestore: [], afterRestore: [] }),
+});
+
+const repository = z.strictObject({
+  passwordFile: path,
+  required: z.int().min(1).default(1),
+  replicas: z.array(typed.extend({ name })).min(1, "a repository has at least one replica"),
+});
+
+const project = z.strictObject({
+  title: z.string().optional(),
+  profile: z.enum(profileNames).default("upsun"),
+  repository,
+  environments: z.record(name, environment),
+});
+
+/** The whole of holdfast.yaml, apart from what depends on a `type`. */
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  state: path,
+  server: z.strictObject({ listen: z.string().optional(), catalog: z.string().optional() }).optional(),
+  projects: z.record(name, project),
+});
+
+export type ConfigData = z.output<typeof configSchema>;

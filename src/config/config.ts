@@ -1,0 +1,65 @@
+import type { EnvironmentId, ProjectId } from "../base/index.ts";
+import type { ProfileName } from "../control/index.ts";
+import type { GatewayConfig } from "../gateway/index.ts";
+import type { ServiceConfig } from "./driver-schemas.ts";
+import type { ReplicaConfig } from "./replica-schemas.ts";
+
+/** holdfast.yaml, checked: every path absolute, every default filled in. */
+export interface Config {
+  /** Absolute path of the file. */
+  readonly file: string;
+  /** Folder for catalog, journals, caches and control sockets. */
+  readonly stateDirectory: string;
+  readonly server: { readonly listen?: string; readonly catalog?: string } | undefined;
+  readonly projects: readonly ProjectConfig[];
+}
+
+export interface ProjectConfig {
+  readonly id: ProjectId;
+  readonly title: string;
+  readonly profile: ProfileName;
+  readonly repository: RepositoryConfig;
+  readonly environments: readonly EnvironmentConfig[];
+}
+
+export interface RepositoryConfig {
+  readonly passwordFile: string;
+  /** Replicas that must hold a backup before it counts as done. */
+  readonly required: number;
+  readonly replicas: readonly ReplicaConfig[];
+}
+
+export interface EnvironmentConfig {
+  readonly id: EnvironmentId;
+  readonly title: string;
+  readonly type: "production" | "staging" | "development";
+  /** The first status; the catalog has it from then on. */
+  readonly initialStatus: "active" | "inactive" | "paused";
+  readonly parent: EnvironmentId | undefined;
+  readonly gateway: GatewayConfig | undefined;
+  readonly applications: readonly ApplicationConfig[];
+  readonly services: readonly NamedServiceConfig[];
+  readonly hooks: HooksConfig;
+}
+
+export interface ApplicationConfig {
+  readonly name: string;
+  /** Deployed folder; undefined if the application's code is not backed up. */
+  readonly code: string | undefined;
+  readonly mounts: readonly { readonly name: string; readonly path: string }[];
+  /** Patterns, relative to the deployed folder, of what no backup holds. */
+  readonly exclude: readonly string[];
+}
+
+export interface NamedServiceConfig {
+  readonly name: string;
+  readonly config: ServiceConfig;
+}
+
+/** Argument vectors; a line for the shell has become `/bin/sh -c LINE`. */
+export interface HooksConfig {
+  readonly beforeHold: readonly (readonly string[])[];
+  readonly afterRelease: readonly (readonly string[])[];
+  readonly beforeRestore: readonly (readonly string[])[];
+  readonly afterRestore: readonly (readonly string[])[];
+}
