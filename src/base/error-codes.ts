@@ -47,6 +47,7 @@ export const errorCodes = {
   // Sources and targets
   CODE_UNUSABLE: code("fixed", 422, 1, "The deployed code folder is missing or cannot be read."),
   COMMAND_FAILED: code("fixed", 422, 1, "A configured command or client tool exited with an error."),
+  ENTRY_UNREADABLE: code("fixed", 422, 1, "A frozen file changed, or could not be read, while it was being stored."),
   ENTRY_UNSAFE: code("never", 422, 1, "An entry of a backup would be written outside its target or is malformed."),
   FREEZE_FAILED: code("later", 503, 1, "A component could not fix its point in time."),
   MOUNT_UNUSABLE: code("fixed", 422, 1, "A mount's folder is missing or cannot be read or written."),

@@ -1,0 +1,158 @@
+import { closeSync, ftruncateSync } from "node:fs";
+import { throwIfAborted } from "../../base/index.ts";
+import type { FileToWrite, WriteFileResult } from "../../component/index.ts";
+import type { FileToReuse, ReuseResult } from "../workers/protocol.ts";
+import { createFile, refusal } from "../workers/write-file.ts";
+import type { ReadSession } from "./create-content-reader.ts";
+import { locateBlob } from "./locate-blob.ts";
+import { checkSize } from "./read-content.ts";
+import { type NeededBlob, writeNeeded } from "./write-needed.ts";
+
+/** Files that are worked on at once: each of several blobs is open meanwhile. */
+const filesPerGroup = 512;
+const openFilesPerGroup = 64;
+/** Blobs that are planned together, so that a pack's are loaded together. */
+const blobsPerPlan = 4096;
+/** Files of a message to a worker. */
+const candidatesPerJob = 16;
+
+interface FileInWork {
+  readonly number: number;
+  readonly file: FileToWrite;
+  readonly sizes: Float64Array;
+  /** Open for writing, or -1 if it is made whole by a worker. */
+  fd: number;
+  /** Numbers of the blobs to write; undefined for all. */
+  missing: readonly number[] | undefined;
+}
+
+/** Writes files out of packs; see ContentReader.writeFiles. */
+export class FileWriter {
+  readonly #read: ReadSession;
+
+  constructor(read: ReadSession) {
+    this.#read = read;
+  }
+
+  async write(files: readonly FileToWrite[], signal?: AbortSignal): Promise<readonly WriteFileResult[]> {
+    const results: WriteFileResult[] = files.map(() => ({ status: "written", reusedBytes: 0 }));
+    let group: FileInWork[] = [];
+    let large = 0;
+    for (const [number, file] of files.entries()) {
+      const sizes = this.#sizes(file);
+      group.push({ number, file, sizes, fd: -1, missing: undefined });
+      if (sizes.length > 1) large += 1;
+      if (group.length < filesPerGroup && large < openFilesPerGroup) continue;
+      await this.#writeGroup(group, results, signal);
+      group = [];
+      large = 0;
+    }
+    if (group.length > 0) await this.#writeGroup(group, results, signal);
+    return results;
+  }
+
+  /** Plaintext lengths of the file's blobs. @throws HoldfastError REPOSITORY_DAMAGED */
+  #sizes({ content }: FileToWrite): Float64Array {
+    const { blobIds } = content;
+    const sizes = new Float64Array(blobIds.length / 32);
+    let total = 0;
+    for (let at = 0; at < sizes.length; at += 1) {
+      const size = locateBlob(this.#read.index, "data", blobIds.subarray(at * 32, at * 32 + 32)).sizeBytes;
+      sizes[at] = size;
+      total += size;
+    }
+    checkSize(content, total);
+    return sizes;
+  }
+
+  async #writeGroup(
+    group: readonly FileInWork[],
+    results: WriteFileResult[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    throwIfAborted(signal);
+    try {
+      await this.#reuse(group, results, signal);
+      for (const work of group) this.#create(work, results);
+      let plan: NeededBlob[] = [];
+      for (const need of this.#needs(group, results)) {
+        plan.push(need);
+        if (plan.length < blobsPerPlan) continue;
+        await writeNeeded(this.#read, plan, results, signal);
+        plan = [];
+      }
+      await writeNeeded(this.#read, plan, results, signal);
+    } finally {
+      for (const { fd } of group) if (fd !== -1) closeSync(fd);
+    }
+  }
+
+  /** Fills the files that have candidates as far as these go. */
+  async #reuse(
+    group: readonly FileInWork[],
+    results: WriteFileResult[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const withCandidate = group.filter(({ file, sizes }) => file.candidate !== undefined && sizes.length > 0);
+    const jobs: Promise<void>[] = [];
+    for (let at = 0; at < withCandidate.length; at += candidatesPerJob) {
+      jobs.push(this.#reusePart(withCandidate.slice(at, at + candidatesPerJob), results, signal));
+    }
+    for (const ended of await Promise.allSettled(jobs)) if (ended.status === "rejected") throw ended.reason;
+  }
+
+  async #reusePart(
+    part: readonly FileInWork[],
+    results: WriteFileResult[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const files = part.map(({ file, sizes }): FileToReuse => {
+      // Copies: a message takes the whole memory along of which a buffer is a part.
+      const candidate = new Uint8Array(file.candidate ?? []);
+      return { path: new Uint8Array(file.path), candidate, blobIds: new Uint8Array(file.content.blobIds), sizes };
+    });
+    const { pool, session } = this.#read;
+    const reused: readonly ReuseResult[] = await pool.run({ kind: "reuse-files", session, files }, { signal });
+    for (const [at, work] of part.entries()) {
+      const result = reused[at] as ReuseResult;
+      if (result.status === "failed") {
+        results[work.number] = result;
+      } else {
+        work.fd = result.fd;
+        work.missing = result.missing;
+        results[work.number] = { status: "written", reusedBytes: result.reusedBytes };
+      }
+    }
+  }
+
+  /** Makes a file that is not a single blob, which a worker makes, nor already there. */
+  #create(work: FileInWork, results: WriteFileResult[]): void {
+    if (work.missing !== undefined || work.sizes.length === 1 || results[work.number]?.status === "failed") return;
+    try {
+      work.fd = createFile(work.file.path);
+      if (work.file.content.sizeBytes > 0) ftruncateSync(work.fd, work.file.content.sizeBytes);
+    } catch (error) {
+      results[work.number] = refusal(error);
+    }
+  }
+
+  *#needs(group: readonly FileInWork[], results: readonly WriteFileResult[]): Generator<NeededBlob> {
+    for (const { number, file, sizes, fd, missing } of group) {
+      if (results[number]?.status === "failed") continue;
+      const { blobIds } = file.content;
+      const wanted = missing === undefined ? undefined : new Set(missing);
+      let position = 0;
+      for (const [at, size] of sizes.entries()) {
+        if (wanted === undefined || wanted.has(at)) {
+          const blob = locateBlob(this.#read.index, "data", blobIds.subarray(at * 32, at * 32 + 32));
+          const target =
+            fd === -1
+              ? ({ kind: "create", file: number, path: new Uint8Array(file.path) } as const)
+              : ({ kind: "open", file: number, fd, position } as const);
+          yield { blob, target };
+        }
+        position += size;
+      }
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { type Facts, HoldfastError, messageOf } from "../../base/index.ts";
+import type { FileStamp, WriteFileResult } from "../../component/index.ts";
+import type { LoadedBlob } from "../content/open-loaded-blob.ts";
+import type { MasterKey } from "../crypto/envelope.ts";
+import type { SharedBlobIndex } from "../index/blob-index.ts";
+import type { BlobType } from "../pack/pack-format.ts";
+
+/** What a worker needs once for all jobs of one writer or reader. */
+export interface SessionSetup {
+  readonly session: number;
+  readonly key: MasterKey;
+  /** For writers. */
+  readonly store?: {
+    readonly index: SharedBlobIndex;
+    /** Two words of 32 bits: packs handed over and not yet saved; 1 if the session has failed. */
+    readonly flow: SharedArrayBuffer;
+    readonly maxPacksInFlight: number;
+    readonly packBytes: number;
+  };
+}
+
+/** A file as the worker found it. `blobIds` as in StoredContent. */
+export type StoredFile =
+  | {
+      readonly status: "stored" | "changing";
+      readonly sizeBytes: number;
+      readonly blobIds: Uint8Array;
+      readonly stamp: FileStamp;
+    }
+  | { readonly status: "failed"; readonly code: string; readonly message: string };
+
+/** Where a blob's plaintext is to be written: into an open file, or as a whole new file. `file` is the owner's number. */
+export type BlobTarget =
+  | { readonly kind: "open"; readonly file: number; readonly fd: number; readonly position: number }
+  | { readonly kind: "create"; readonly file: number; readonly path: Uint8Array };
+
+/** A new file to fill from a candidate. `sizes` has the plaintext length of each blob of `blobIds`. */
+export interface FileToReuse {
+  readonly path: Uint8Array;
+  readonly candidate: Uint8Array;
+  readonly blobIds: Uint8Array;
+  readonly sizes: Float64Array;
+}
+
+/** Work for any worker. */
+export type Job =
+  | {
+      readonly kind: "store-files";
+      readonly session: number;
+      /** Absolute paths, each with a zero byte after it. */
+      readonly paths: Uint8Array;
+    }
+  | {
+      readonly kind: "store-blobs";
+      readonly session: number;
+      readonly type: BlobType;
+      readonly blobs: readonly Uint8Array[];
+    }
+  | {
+      readonly kind: "write-blobs";
+      readonly session: number;
+      readonly bytes: Uint8Array;
+      readonly blobs: readonly (LoadedBlob & { readonly targets: readonly BlobTarget[] })[];
+    }
+  | {
+      readonly kind: "read-blobs";
+      readonly session: number;
+      readonly bytes: Uint8Array;
+      readonly blobs: readonly LoadedBlob[];
+    }
+  | { readonly kind: "reuse-files"; readonly session: number; readonly files: readonly FileToReuse[] };
+
+/** What every worker must do. */
+export type Order =
+  | { readonly kind: "open-session"; readonly setup: SessionSetup }
+  | { readonly kind: "flush"; readonly session: number }
+  | { readonly kind: "close-session"; readonly session: number };
+
+export type FailedFile = Extract<WriteFileResult, { status: "failed" }>;
+
+export type ReuseResult =
+  | FailedFile
+  | {
+      readonly status: "reused";
+      /** Open for writing if blobs are missing, which whoever ordered the job writes, then closes; else -1. */
+      readonly fd: number;
+      readonly reusedBytes: number;
+      /** Numbers of the blobs that the candidate does not have. */
+      readonly missing: readonly number[];
+    };
+
+export interface JobResults {
+  readonly "store-files": readonly StoredFile[];
+  readonly "store-blobs": Uint8Array;
+  /** Files that could not be written. */
+  readonly "write-blobs": readonly { readonly file: number; readonly failed: FailedFile }[];
+  readonly "read-blobs": readonly Uint8Array<ArrayBuffer>[];
+  readonly "reuse-files": readonly ReuseResult[];
+  readonly "open-session": undefined;
+  readonly flush: undefined;
+  readonly "close-session": undefined;
+}
+
+export type JobKind = keyof JobResults;
+
+export interface Request {
+  readonly id: number;
+  readonly job: Job | Order;
+}
+
+/** A finished pack: `bytes` is handed over. `blobs` as `encodeBlobList` wrote them. */
+export interface FinishedPack {
+  readonly session: number;
+  /** Hex SHA-256 of `bytes`. */
+  readonly id: string;
+  readonly bytes: Uint8Array;
+  readonly type: BlobType;
+  readonly blobs: Uint8Array;
+}
+
+export interface PortableError {
+  readonly code?: string;
+  readonly message: string;
+  readonly facts?: Facts;
+  readonly remedy?: string;
+}
+
+export type Answer =
+  | { readonly kind: "done"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "failed"; readonly id: number; readonly error: PortableError }
+  | { readonly kind: "pack"; readonly pack: FinishedPack };
+
+/** An error as it crosses threads, which lose an error's class. */
+export function toPortable(error: unknown): PortableError {
+  if (error instanceof HoldfastError) {
+    const { code, message, facts, remedy } = error;
+    return { code, message, facts, ...(remedy === undefined ? {} : { remedy }) };
+  }
+  return { message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
+}
+
+/** The error again; INTERNAL for one that no code was written for. */
+export function fromPortable(error: PortableError): HoldfastError {
+  const { code, message, facts, remedy } = error;
+  if (code === undefined) return new HoldfastError("INTERNAL", `A worker thread failed: ${message}`);
+  return new HoldfastError(code as HoldfastError["code"], message, {
+    ...(facts === undefined ? {} : { facts }),
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}

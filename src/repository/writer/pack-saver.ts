@@ -1,0 +1,108 @@
+import { HoldfastError } from "../../base/index.ts";
+import { envelopeOverhead } from "../crypto/envelope.ts";
+import { encodeIndex, type IndexedPack } from "../index/index-file.ts";
+import type { LoadedIndex } from "../index/load-index.ts";
+import type { WriteStats } from "../repository.ts";
+import type { UnpackedFiles } from "../unpacked-files.ts";
+import { decodeBlobList } from "../workers/pack-builder.ts";
+import type { FinishedPack } from "../workers/protocol.ts";
+import { flowWords } from "../workers/store-session.ts";
+
+/** As restic: an index file is written once so many blobs wait for it. */
+const blobsPerIndex = 50_000;
+
+/** Saves the packs that workers finish, and the index files that name them. The first failure ends the writer. */
+export class PackSaver {
+  readonly flow = new SharedArrayBuffer(8);
+  readonly #words = new Int32Array(this.flow);
+  readonly #files: UnpackedFiles;
+  readonly #index: LoadedIndex;
+  readonly #saving = new Set<Promise<void>>();
+  #unindexed: IndexedPack[] = [];
+  #unindexedBlobs = 0;
+  #failure: unknown;
+  #stats: WriteStats = { bytesNew: 0, bytesStored: 0, blobsNew: 0 };
+
+  constructor(files: UnpackedFiles, index: LoadedIndex) {
+    this.#files = files;
+    this.#index = index;
+  }
+
+  get stats(): WriteStats {
+    return this.#stats;
+  }
+
+  /** Takes a pack over; nobody waits for it but the workers, through the flow. */
+  take(pack: FinishedPack): void {
+    const saving = this.#save(pack)
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => {
+        this.#saving.delete(saving);
+        Atomics.sub(this.#words, flowWords.packsInFlight, 1);
+        Atomics.notify(this.#words, flowWords.packsInFlight);
+      });
+    this.#saving.add(saving);
+  }
+
+  /** Lets every later call throw `error`, and workers drop what they have. The first one counts. */
+  fail(error: unknown): void {
+    this.#failure ??= error;
+    Atomics.store(this.#words, flowWords.failed, 1);
+    Atomics.notify(this.#words, flowWords.packsInFlight);
+  }
+
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** @throws the first failure, if there was one */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Waits until all packs that were taken are durable, then writes the last index file. */
+  async finish(): Promise<void> {
+    await this.settle();
+    this.check();
+    await this.#saveIndex();
+    this.check();
+  }
+
+  /** Waits for saves under way; does not throw. */
+  async settle(): Promise<void> {
+    while (this.#saving.size > 0) await Promise.all(this.#saving);
+  }
+
+  async #save(pack: FinishedPack): Promise<void> {
+    this.check();
+    await this.#files.backend.save({ type: "data", name: pack.id }, pack.bytes);
+    const blobs = decodeBlobList(pack.type, pack.blobs);
+    const number = this.#index.packs.push(pack.id) - 1;
+    let bytesNew = 0;
+    for (const { type, id, offset, length, uncompressedLength } of blobs) {
+      this.#index.blobs.place(type, id, { pack: number, offset, length, uncompressedLength });
+      bytesNew += uncompressedLength > 0 ? uncompressedLength : length - envelopeOverhead;
+    }
+    this.#stats = {
+      bytesNew: this.#stats.bytesNew + bytesNew,
+      bytesStored: this.#stats.bytesStored + pack.bytes.length,
+      blobsNew: this.#stats.blobsNew + blobs.length,
+    };
+    if (this.#unindexedBlobs > 0 && this.#unindexedBlobs + blobs.length > blobsPerIndex) await this.#saveIndex();
+    this.#unindexed.push({ id: pack.id, blobs });
+    this.#unindexedBlobs += blobs.length;
+  }
+
+  async #saveIndex(): Promise<void> {
+    const packs = this.#unindexed;
+    if (packs.length === 0) return;
+    this.#unindexed = [];
+    this.#unindexedBlobs = 0;
+    await this.#files.save("index", encodeIndex(packs));
+  }
+}
+
+/** What a writer's calls throw after `close`. */
+export function closedError(): HoldfastError {
+  return new HoldfastError("INTERRUPTED", "The writer was closed.");
+}
