@@ -1,0 +1,238 @@
+import type { BigIntStats } from "node:fs";
+import { join } from "node:path";
+import { throwIfAborted } from "../base/index.ts";
+import type { SourceContext } from "../component/index.ts";
+import { KnownFromBackup, KnownFromListing, type KnownRecords } from "./known-records.ts";
+import { LinkedFiles } from "./linked-files.ts";
+import { type Listing, ListingWriter } from "./listing.ts";
+import { Overlay } from "./overlay.ts";
+import type { PathFilter } from "./path-filter.ts";
+import { OwnerNames } from "./posix/owner-names.ts";
+import { scanTree, type ScanOptions, type Unreadable } from "./scan.ts";
+import { StorePipeline } from "./store-pipeline.ts";
+import type { TreeDirectory } from "./tree-directory.ts";
+import { TreeExaminer } from "./tree-examiner.ts";
+import type { TreeRecord } from "./tree-record.ts";
+import { TreeWatch } from "./tree-watch.ts";
+
+export interface TreeStateOptions {
+  readonly context: SourceContext;
+  readonly filter: PathFilter;
+  /** Absolute path without links. */
+  readonly root: Buffer;
+  readonly directory: TreeDirectory;
+  readonly watched: boolean;
+  readonly queueLimit?: number;
+}
+
+/** So many changes are kept in memory before a new listing is written. */
+const overlayLimit = 20_000;
+const rescansAfterOverflow = 2;
+
+/** What is known of a live tree: a listing on disk, what changed since in memory, and the watch that tells what will. */
+export class TreeState {
+  readonly context: SourceContext;
+  readonly filter: PathFilter;
+  readonly root: Buffer;
+  readonly directory: TreeDirectory;
+  readonly owners = new OwnerNames();
+  readonly watch: TreeWatch;
+  readonly linked = new LinkedFiles();
+  readonly unreadable = new Map<string, Unreadable>();
+  examiner: TreeExaminer;
+  overlay = new Overlay();
+  listing: Listing | undefined;
+  rounds = 0;
+  readonly #watched: boolean;
+  #rescans = 0;
+  #listings = 0;
+  readonly #otherFileSystems = new Set<string>();
+  #closed = false;
+
+  constructor(options: TreeStateOptions) {
+    this.context = options.context;
+    this.filter = options.filter;
+    this.root = options.root;
+    this.directory = options.directory;
+    this.#watched = options.watched;
+    this.watch = new TreeWatch(options.queueLimit === undefined ? {} : { queueLimit: options.queueLimit });
+    if (!options.watched) this.watch.close();
+    this.examiner = this.#newExaminer();
+  }
+
+  /** Whether the watch tells everything that changes; otherwise the tree must be compared whole at the freeze point. */
+  get isWatched(): boolean {
+    return this.#watched && this.watch.loss === undefined;
+  }
+
+  /** Scans and stores the whole tree. */
+  async scan(signal: AbortSignal): Promise<void> {
+    const { previous } = this.context;
+    const known = previous === undefined ? undefined : new KnownFromBackup(previous);
+    await this.#writeListing(known, signal);
+  }
+
+  /**
+   * One round: stores what changed since the last one. After an overflow of the kernel's queue that is a comparison of
+   * the whole tree. Returns false if no further round can help.
+   */
+  async catchUp(signal: AbortSignal): Promise<boolean> {
+    if (!this.#watched) return false;
+    this.watch.drain();
+    if (this.watch.loss !== undefined) {
+      if (this.watch.loss.kind !== "watch-overflow" || this.#rescans >= rescansAfterOverflow) return false;
+      this.#rescans += 1;
+      this.context.log.info("Changes came faster than the kernel could tell them: comparing the whole tree.", {
+        path: this.root.toString(),
+      });
+      this.watch.restart();
+      await this.#rewriteListing(signal);
+      return true;
+    }
+    if (this.watch.dirtyCount === 0) return false;
+    this.rounds += 1;
+    const dirty = this.watch.takeDirty();
+    let complete = false;
+    try {
+      const pipeline = this.#pipeline(signal, (record) => this.overlay.set(record));
+      for await (const record of this.examiner.examine(dirty, signal)) {
+        await pipeline.add(record, true);
+      }
+      await pipeline.finish();
+      this.examiner.settle();
+      complete = true;
+    } finally {
+      // Stopped half-way: whoever goes on looks at all of it again.
+      if (!complete) for (const path of dirty) this.watch.markDirty(path);
+    }
+    if (this.overlay.size > overlayLimit) await this.#compact(signal);
+    return true;
+  }
+
+  #pipeline(signal: AbortSignal, put: (record: TreeRecord) => void): StorePipeline {
+    return new StorePipeline({
+      store: this.context.store,
+      root: this.root,
+      signal,
+      progress: (delta) => this.context.progress(delta),
+      onRecord: (record, settled) => {
+        put(record);
+        this.linked.add(record);
+        if (!settled) this.watch.markDirty(record.path);
+      },
+    });
+  }
+
+  /** Scans the tree into a new listing; files that `known` knows are not read again. */
+  async #writeListing(known: KnownRecords | undefined, signal: AbortSignal): Promise<void> {
+    const writer = this.newListing();
+    try {
+      const pipeline = this.#pipeline(signal, (record) => writer.add(record));
+      for await (const entry of scanTree(this.directory, this.scanOptions(signal))) {
+        if (entry.metadata.type !== "file") {
+          await pipeline.add(entry, false);
+          continue;
+        }
+        this.context.progress({ expectedFiles: 1, expectedBytes: entry.sizeBytes });
+        const found = await known?.find(entry);
+        await pipeline.add(found ?? entry, found === undefined);
+      }
+      await pipeline.finish();
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+    this.replaceListing(writer.finish());
+  }
+
+  async #rewriteListing(signal: AbortSignal): Promise<void> {
+    if (this.listing === undefined) return;
+    this.linked.clear();
+    this.unreadable.clear();
+    const known = new KnownFromListing(this.overlay.merge(this.listing.records()));
+    try {
+      await this.#writeListing(known, signal);
+    } finally {
+      await known.close();
+    }
+  }
+
+  /** Writes listing and overlay into one new listing. */
+  async #compact(signal: AbortSignal): Promise<void> {
+    if (this.listing === undefined) return;
+    const writer = this.newListing();
+    try {
+      for await (const record of this.overlay.merge(this.listing.records())) {
+        throwIfAborted(signal);
+        writer.add(record);
+      }
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+    this.replaceListing(writer.finish());
+  }
+
+  newListing(): ListingWriter {
+    this.#listings += 1;
+    return new ListingWriter(join(this.context.workDirectory, `listing-${this.#listings}`));
+  }
+
+  /** The new listing stands for everything known so far. */
+  replaceListing(listing: Listing): void {
+    this.listing?.close();
+    this.listing = listing;
+    this.overlay = new Overlay();
+    this.examiner = this.#newExaminer();
+  }
+
+  scanOptions(signal: AbortSignal): ScanOptions {
+    return {
+      filter: this.filter,
+      owners: this.owners,
+      signal,
+      onUnreadable: (unreadable) => this.unreadable.set(unreadable.path.toString("latin1"), unreadable),
+      onOtherFileSystem: (path) => this.#warnOtherFileSystem(path),
+      ...(this.#watched
+        ? {
+            onDirectory: (path: Buffer, directory: TreeDirectory, stat: BigIntStats) => {
+              this.watch.add(path, directory, stat);
+              this.watch.drain();
+            },
+          }
+        : {}),
+    };
+  }
+
+  #newExaminer(): TreeExaminer {
+    return new TreeExaminer({
+      root: this.directory,
+      filter: this.filter,
+      owners: this.owners,
+      overlay: this.overlay,
+      watch: this.watch,
+      onReadable: (path) => this.unreadable.delete(path),
+      onUnreadable: (unreadable) => this.unreadable.set(unreadable.path.toString("latin1"), unreadable),
+      onOtherFileSystem: (path) => this.#warnOtherFileSystem(path),
+    });
+  }
+
+  #warnOtherFileSystem(path: Buffer): void {
+    const text = path.toString();
+    if (this.#otherFileSystems.has(text)) return;
+    this.#otherFileSystems.add(text);
+    this.context.warn({
+      kind: "other-file-system",
+      message: `Another file system is mounted at ${this.root.toString()}/${text}; its files are in the backup, but it cannot be restored in place as a part of this folder.`,
+      facts: { path: text },
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.watch.close();
+    this.listing?.close();
+    this.directory.close();
+  }
+}
