@@ -180,10 +180,12 @@ export class PostgresqlSession {
   async #explain(error: unknown): Promise<unknown> {
     if (this.#closed) return this.#lost(error);
     this.#closed = true;
-    const cause: unknown = await this.#tool.done.then(
-      () => error,
-      (failure: unknown) => failure,
-    );
+    let cause = error;
+    try {
+      await this.#tool.done;
+    } catch (failure) {
+      cause = failure;
+    }
     if (isHoldfastError(cause, "TOOL_MISSING")) return cause;
     const said = this.#tool.stderr().replace(/^psql: (error: )?/, "");
     return this.#opened ? this.#lost(cause) : this.#connection.connectError(this.database, said, cause);

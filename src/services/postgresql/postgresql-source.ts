@@ -1,4 +1,4 @@
-import { HoldfastError, type SourceId, throwIfAborted } from "../../base/index.ts";
+import { HoldfastError, messageOf, type SourceId, throwIfAborted } from "../../base/index.ts";
 import {
   type Entry,
   type FreezePoint,
@@ -122,7 +122,7 @@ export class PostgresqlSource implements Source {
       throw new HoldfastError(
         "FREEZE_FAILED",
         `PostgreSQL database ${connection.label} could not fix its point in time within ${deadlineMs} ms: ` +
-          (error instanceof Error ? error.message : String(error)),
+          messageOf(error),
         {
           facts: { deadlineMs, ...(error instanceof SqlError ? { sqlState: error.sqlState } : {}) },
           remedy: isSqlError(error, sqlState.lockNotAvailable)

@@ -1,4 +1,4 @@
-import { HoldfastError, isHoldfastError, type SourceId, throwIfAborted } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, type SourceId, throwIfAborted } from "../../base/index.ts";
 import {
   type Restorable,
   type StageReport,
@@ -212,7 +212,11 @@ export class PostgresqlTarget implements Target {
       await dropDatabase(maintenance, names.staged);
       await dropDatabase(maintenance, names.absent);
     } catch (dropError) {
-      throw new AggregateError([error, dropError], `${names.staged} could not be dropped after a failed restore.`);
+      throw new HoldfastError(
+        "RECOVERY_FAILED",
+        `${messageOf(error)} After that, the database "${names.staged}" could not be dropped: ${messageOf(dropError)}`,
+        { remedy: "The next command tries again; the live database was not changed.", cause: dropError },
+      );
     }
   }
 }
@@ -268,13 +272,12 @@ function damaged(id: SourceId, file: string): HoldfastError {
 function swapError(error: unknown, connection: PostgresqlConnection, deadlineMs: number): HoldfastError {
   if (isHoldfastError(error, "SERVICE_SWAP_FAILED")) return error;
   const user = connection.address.user;
-  const message = error instanceof Error ? error.message : String(error);
   const remedy = isSqlError(error, sqlState.insufficientPrivilege)
     ? `As a superuser: GRANT pg_signal_backend TO "${user}"; ALTER ROLE "${user}" CREATEDB; and let "${user}" own the database.`
     : "Stop what keeps connecting to the database without the gateway (crons, workers), or end its prepared transactions, and restore again.";
   return new HoldfastError(
     "SERVICE_SWAP_FAILED",
-    `PostgreSQL database ${connection.label} could not be exchanged within ${deadlineMs} ms: ${message}`,
+    `PostgreSQL database ${connection.label} could not be exchanged within ${deadlineMs} ms: ${messageOf(error)}`,
     { facts: { deadlineMs, ...(error instanceof SqlError ? { sqlState: error.sqlState } : {}) }, remedy, cause: error },
   );
 }

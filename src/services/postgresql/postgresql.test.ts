@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from "vitest";
 import { describeComponent } from "../../component/conformance/index.ts";
-import { postgresqlUnderTest } from "./postgresql-component-under-test.ts";
+import { postgresqlUnderTest } from "./conformance/postgresql-component.ts";
 import { type PostgresqlServer, startPostgresql } from "./postgresql-test-server.ts";
 
 let server: PostgresqlServer;

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { SourceId } from "../../base/index.ts";
-import type { ComponentUnderTest, Load } from "../../component/conformance/index.ts";
-import type { PostgresqlConfig } from "./postgresql-config.ts";
-import { PostgresqlSource } from "./postgresql-source.ts";
-import { PostgresqlTarget } from "./postgresql-target.ts";
-import type { PostgresqlServer } from "./postgresql-test-server.ts";
+import type { SourceId } from "../../../base/index.ts";
+import type { ComponentUnderTest, Load } from "../../../component/conformance/index.ts";
+import type { PostgresqlConfig } from "../postgresql-config.ts";
+import { PostgresqlSource } from "../postgresql-source.ts";
+import { PostgresqlTarget } from "../postgresql-target.ts";
+import type { PostgresqlServer } from "../postgresql-test-server.ts";
 
 export const sourceId = "service:db" as SourceId;
 
