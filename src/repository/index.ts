@@ -16,3 +16,4 @@ export type {
   TreeStats,
   WriteStats,
 } from "./repository.ts";
+export { type CreateRepositoryOptions, createRepository, type OpenRepositoryOptions, openRepository } from "./open.ts";

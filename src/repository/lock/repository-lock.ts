@@ -26,7 +26,7 @@ export interface LockOptions {
 }
 
 /** A lock file that is kept fresh until `release`. */
-export class RepositoryLock {
+export class RepositoryLock implements AsyncDisposable {
   readonly #files: UnpackedFiles;
   readonly #exclusive: boolean;
   readonly #timing: LockTiming;
@@ -58,6 +58,10 @@ export class RepositoryLock {
     clearTimeout(this.#timer);
     await this.#refreshing;
     await this.#files.backend.remove({ type: "lock", name: this.#id });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   #schedule(afterMs: number): void {
@@ -157,12 +161,8 @@ async function findRival(files: UnpackedFiles, exclusive: boolean, own?: HexId):
 }
 
 function lockedBy(lock: ListedLock, location: string): HoldfastError {
-  return new HoldfastError(
-    "REPOSITORY_LOCKED",
-    `The repository ${location} has an ${describeLock(lock)}.`.replace(" an lock", " a lock"),
-    {
-      facts: { lock: lock.id, hostname: lock.hostname, pid: lock.pid, exclusive: lock.exclusive },
-      remedy: "Wait until that process has finished; if it is long gone, run `holdfast repo:unlock`.",
-    },
-  );
+  return new HoldfastError("REPOSITORY_LOCKED", `The repository at ${location} is locked: ${describeLock(lock)}.`, {
+    facts: { lock: lock.id, hostname: lock.hostname, pid: lock.pid, exclusive: lock.exclusive },
+    remedy: "Wait until that process has finished; if it is long gone, run `holdfast repo:unlock`.",
+  });
 }

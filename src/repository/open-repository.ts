@@ -1,0 +1,144 @@
+import { isHoldfastError } from "../base/index.ts";
+import type { Backend } from "../storage/index.ts";
+import { checkRepository } from "./check/check-repository.ts";
+import type { RepositoryConfig } from "./config-file.ts";
+import { createContentReader } from "./content/create-content-reader.ts";
+import type { MasterKey, Sealer } from "./crypto/envelope.ts";
+import { loadIndex } from "./index/load-index.ts";
+import { listLocks } from "./lock/lock-list.ts";
+import { acquireLock, type RepositoryLock } from "./lock/repository-lock.ts";
+import { BlobLoader } from "./pack/blob-loader.ts";
+import { programVersion } from "./program-version.ts";
+import { joinSignals, SnapshotReader } from "./reader/repository-reader.ts";
+import type {
+  CheckOptions,
+  CheckReport,
+  HexId,
+  LockInfo,
+  Repository,
+  RepositoryReader,
+  RepositoryStats,
+  RepositoryWriter,
+  Snapshot,
+} from "./repository.ts";
+import { loadSnapshots } from "./snapshot/snapshot-list.ts";
+import { computeStats } from "./stats.ts";
+import { TreeReader } from "./tree/tree-reader.ts";
+import { UnpackedFiles } from "./unpacked-files.ts";
+import { createWriter } from "./writer/create-writer.ts";
+import { WorkerPool } from "./workers/worker-pool.ts";
+
+export interface RepositoryParts {
+  readonly backend: Backend;
+  readonly key: MasterKey;
+  readonly sealer: Sealer;
+  readonly config: RepositoryConfig;
+  readonly workers: number | undefined;
+}
+
+/** A repository whose key is known. Every piece of work takes its own lock. */
+export class OpenRepository implements Repository {
+  readonly id: HexId;
+  readonly location: string;
+  readonly #parts: RepositoryParts;
+  readonly #files: UnpackedFiles;
+  readonly #pool: WorkerPool;
+
+  constructor(parts: RepositoryParts) {
+    this.#parts = parts;
+    this.id = parts.config.id;
+    this.location = parts.backend.location;
+    this.#files = new UnpackedFiles(parts.backend, parts.sealer);
+    this.#pool = new WorkerPool(parts.workers === undefined ? {} : { threads: parts.workers });
+  }
+
+  snapshots(): Promise<readonly Snapshot[]> {
+    return loadSnapshots(this.#files);
+  }
+
+  async writer(options: { readonly signal?: AbortSignal } = {}): Promise<RepositoryWriter> {
+    const lock = await acquireLock(this.#files, { exclusive: false, signal: options.signal });
+    return keepLock(lock, async () => {
+      const signal = joinSignals(lock.signal, options.signal);
+      return createWriter({
+        files: this.#files,
+        key: this.#parts.key,
+        pool: this.#pool,
+        index: await loadIndex(this.#files, signal),
+        programVersion: programVersion(),
+        signal,
+        release: () => lock.release(),
+      });
+    });
+  }
+
+  async reader(options: { readonly signal?: AbortSignal } = {}): Promise<RepositoryReader> {
+    const lock = await acquireLock(this.#files, { exclusive: false, signal: options.signal });
+    return keepLock(lock, async () => {
+      const { backend, key, sealer } = this.#parts;
+      const index = await loadIndex(this.#files, joinSignals(lock.signal, options.signal));
+      const contents = await createContentReader({ backend, key, pool: this.#pool, index });
+      const trees = new TreeReader(new BlobLoader(backend, sealer, index));
+      return new SnapshotReader({ lock, trees, contents, signal: options.signal });
+    });
+  }
+
+  async forget(id: HexId): Promise<void> {
+    const handle = { type: "snapshot", name: id } as const;
+    try {
+      await this.#parts.backend.stat(handle);
+    } catch (error) {
+      if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return;
+      throw error;
+    }
+    await using lock = await this.#lock(true);
+    lock.signal.throwIfAborted();
+    await this.#parts.backend.remove(handle);
+  }
+
+  async check(options: CheckOptions = {}): Promise<CheckReport> {
+    await using lock = await this.#lock(false, options.signal);
+    const signal = joinSignals(lock.signal, options.signal);
+    return await checkRepository(this.#files, this.#parts.sealer, { ...options, signal });
+  }
+
+  async stats(): Promise<RepositoryStats> {
+    await using lock = await this.#lock(false);
+    lock.signal.throwIfAborted();
+    return await computeStats(this.#files, this.#parts.sealer);
+  }
+
+  locks(): Promise<readonly LockInfo[]> {
+    return listLocks(this.#files);
+  }
+
+  async unlock(options: { readonly all?: boolean } = {}): Promise<number> {
+    let ids: readonly HexId[];
+    if (options.all === true) ids = await this.#files.ids("lock");
+    else ids = (await listLocks(this.#files)).filter((lock) => lock.stale).map((lock) => lock.id);
+    for (const id of ids) await this.#parts.backend.remove({ type: "lock", name: id });
+    return ids.length;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#pool.close();
+    } finally {
+      await this.#parts.backend.close();
+    }
+  }
+
+  #lock(exclusive: boolean, signal?: AbortSignal): Promise<RepositoryLock> {
+    return acquireLock(this.#files, { exclusive, signal });
+  }
+}
+
+/** Lets go of the lock if `make` fails. */
+async function keepLock<T>(lock: RepositoryLock, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}

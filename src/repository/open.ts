@@ -1,0 +1,95 @@
+import { HoldfastError, isHoldfastError } from "../base/index.ts";
+import type { Backend } from "../storage/index.ts";
+import { decodeConfig, encodeConfig, newConfig } from "./config-file.ts";
+import { Sealer, sealEnvelope } from "./crypto/envelope.ts";
+import { generateMasterKey } from "./crypto/key-file.ts";
+import { addKey, findMasterKey } from "./crypto/key-list.ts";
+import { OpenRepository } from "./open-repository.ts";
+import type { HexId, Repository } from "./repository.ts";
+
+export interface CreateRepositoryOptions {
+  /** Without it nothing in the repository can be read. Not empty. */
+  readonly password: string;
+}
+
+export interface OpenRepositoryOptions {
+  readonly password: string;
+  /** Worker threads. Default: as many as there are processors, at most 8. */
+  readonly workers?: number;
+}
+
+const configHandle = { type: "config", name: "config" } as const;
+
+/**
+ * Makes a repository and returns its id. Killed half-way, it leaves a key without a config, which must be removed by hand.
+ * @throws HoldfastError REPOSITORY_EXISTS if the place holds a config, keys or snapshots; INPUT_INVALID, STORAGE_*
+ */
+export async function createRepository(backend: Backend, options: CreateRepositoryOptions): Promise<HexId> {
+  if (options.password === "") {
+    throw new HoldfastError("INPUT_INVALID", "The password of a repository cannot be empty.");
+  }
+  await refuseExisting(backend);
+  await backend.create();
+  const master = generateMasterKey();
+  const config = newConfig();
+  const key = await addKey(backend, master, options.password);
+  try {
+    await backend.save(configHandle, sealEnvelope(master, encodeConfig(config)));
+  } catch (error) {
+    // Somebody else made one here at the same time: its config is of another key.
+    await backend.remove({ type: "key", name: key });
+    throw isHoldfastError(error, "STORAGE_EXISTS") ? existing(backend) : error;
+  }
+  return config.id;
+}
+
+async function refuseExisting(backend: Backend): Promise<void> {
+  if (await hasConfig(backend)) throw existing(backend);
+  for (const type of ["key", "snapshot"] as const) {
+    for await (const info of backend.list(type)) {
+      throw new HoldfastError("REPOSITORY_EXISTS", `There is a ${type} file at ${backend.location}, but no config.`, {
+        facts: { location: backend.location, [type]: info.name },
+        remedy:
+          "Look what is there: remove the remains of a repository that was never finished, or choose another place.",
+      });
+    }
+  }
+}
+
+async function hasConfig(backend: Backend): Promise<boolean> {
+  try {
+    await backend.stat(configHandle);
+    return true;
+  } catch (error) {
+    if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return false;
+    throw error;
+  }
+}
+
+function existing(backend: Backend): HoldfastError {
+  return new HoldfastError("REPOSITORY_EXISTS", `There is already a repository at ${backend.location}.`, {
+    facts: { location: backend.location },
+  });
+}
+
+/**
+ * Opens a repository. The backend is closed with it, or here if opening fails.
+ * @throws HoldfastError REPOSITORY_MISSING, REPOSITORY_PASSWORD_WRONG, REPOSITORY_UNSUPPORTED, REPOSITORY_DAMAGED, STORAGE_*
+ */
+export async function openRepository(backend: Backend, options: OpenRepositoryOptions): Promise<Repository> {
+  try {
+    if (!(await hasConfig(backend))) {
+      throw new HoldfastError("REPOSITORY_MISSING", `There is no repository at ${backend.location}.`, {
+        facts: { location: backend.location },
+        remedy: "Check the location in the configuration, or make one with `holdfast init`.",
+      });
+    }
+    const master = await findMasterKey(backend, options.password);
+    const sealer = new Sealer(master);
+    const config = decodeConfig(sealer.open(await backend.load(configHandle), "config"));
+    return new OpenRepository({ backend, key: master, sealer, config, workers: options.workers });
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
