@@ -50,9 +50,9 @@ describe("holding under load", () => {
     const holds: { fromMs: number; toMs: number }[] = [];
     const failures: string[] = [];
     let answered = 0;
-    let stop = false;
+    const stop = new AbortController();
     const client = async (number: number): Promise<void> => {
-      for (let n = 0; !stop; n += 1) {
+      for (let n = 0; !stop.signal.aborted; n += 1) {
         const body = `order ${number}-${n} `.repeat(200);
         const kinds = [
           { path: "/", body: undefined, expected: "ok\n" },
@@ -74,7 +74,7 @@ describe("holding under load", () => {
     socket.received = "";
     let messages = 0;
     const chatting = (async () => {
-      for (; !stop; messages += 1) {
+      for (; !stop.signal.aborted; messages += 1) {
         socket.send(`message ${messages};`);
         await socket.until(`message ${messages};`);
       }
@@ -95,7 +95,7 @@ describe("holding under load", () => {
       const before = answered;
       await until(() => answered >= before + 24);
     }
-    stop = true;
+    stop.abort();
     await Promise.all([...clients, chatting]);
     agent.destroy();
     socket.close();

@@ -188,7 +188,7 @@ describe("an application that fails", () => {
     const { port } = broken.address() as AddressInfo;
     await using tested = await startTestGateway({ upstream: `http://127.0.0.1:${port}` });
     const response = await fetch(tested.url);
-    await expect(response.text()).rejects.toThrow();
+    await expect(response.text()).rejects.toThrow("terminated");
     broken.close();
   });
 

@@ -5,12 +5,12 @@ import type { Gateway, HoldOptions } from "../gateway.ts";
 export interface GatewayUnderTest {
   readonly gateway: Gateway;
   /** Sends one request through the gateway; resolves with its status when answered. */
-  send(): Promise<number>;
+  readonly send: () => Promise<number>;
   /** Keeps a drain from ending for so many milliseconds. Resolves once that has begun. */
-  occupy(durationMs: number): Promise<void>;
+  readonly occupy: (durationMs: number) => Promise<void>;
   /** Whether requests are held now. */
-  isHeld(): Promise<boolean>;
-  stop(): Promise<void>;
+  readonly isHeld: () => Promise<boolean>;
+  readonly stop: () => Promise<void>;
 }
 
 const lease: HoldOptions = { owner: "the suite", drainTimeoutMs: 5_000, holdTimeoutMs: 10_000 };
