@@ -72,7 +72,7 @@ export async function rolesScript(session: PostgresqlSession, superuser: boolean
                'VALID UNTIL ' || quote_literal(to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
                || '+00') END) AS attributes,
            ${superuser ? "(SELECT rolpassword FROM pg_catalog.pg_authid a WHERE a.oid = r.oid)" : "NULL"} AS password,
-           coalesce((SELECT json_agg(s ORDER BY s COLLATE "C") FROM unnest(r.rolconfig) s), '[]') AS settings,
+           coalesce(array_to_json(r.rolconfig), '[]') AS settings,
            coalesce((SELECT json_agg(json_build_object('role', m.role, 'admin', m.admin) ORDER BY m.role COLLATE "C")
              FROM (SELECT p.rolname::text AS role, bool_or(a.admin_option) AS admin
                      FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles p ON p.oid = a.roleid
@@ -136,7 +136,7 @@ export async function databaseScript(session: PostgresqlSession, versionNumber: 
                            a.privilege_type AS privilege, bool_or(a.is_grantable) AS grantable
                       FROM pg_catalog.aclexplode(d.datacl) a GROUP BY 1, 2) g) AS grants,
            coalesce((SELECT json_agg(json_build_object('role', r.rolname, 'settings',
-                                       (SELECT json_agg(v ORDER BY v COLLATE "C") FROM unnest(s.setconfig) v))
+                                       array_to_json(s.setconfig))
                             ORDER BY r.rolname COLLATE "C" NULLS FIRST)
               FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
              WHERE s.setdatabase = d.oid), '[]') AS settings
