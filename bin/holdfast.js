@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// Old syntax only: this file has to run on any Node, to say that it is too old.
+"use strict";
+var major = Number(process.versions.node.split(".")[0]);
+if (major < 24) {
+  process.stderr.write(
+    "holdfast: needs Node.js 24 or newer; this is " + process.versions.node + " (" + process.execPath + ").\n"
+  );
+  process.exit(1);
+}
+import("../dist/main/holdfast.js")
+  .then(
+    function (main) {
+      return main;
+    },
+    function (error) {
+      // A checkout that was not built runs its sources.
+      if (error.code !== "ERR_MODULE_NOT_FOUND" || String(error.url).indexOf("/dist/main/holdfast.js") === -1) {
+        throw error;
+      }
+      return import("../src/main/holdfast.ts");
+    }
+  )
+  .then(function (main) {
+    return main.run();
+  })
+  .catch(function (error) {
+    process.stderr.write("holdfast: cannot start: " + ((error && error.stack) || error) + "\n");
+    process.exit(1);
+  });

@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
+
+const longestBytes = 4096;
+
+/** The repository's password: the file's first line. @throws HoldfastError CONFIG_INVALID; undefined if there is none */
+export async function readPasswordFile(file: string): Promise<string | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be read: ${messageOf(error)}`, {
+      facts: { file },
+      cause: error,
+    });
+  }
+  const password = text.split(/\r?\n/, 1)[0] ?? "";
+  if (password === "" || Buffer.byteLength(text) > longestBytes) {
+    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} does not hold a password.`, {
+      facts: { file },
+      remedy: "Its first line is the password. Put the file back from where you keep a copy.",
+    });
+  }
+  return password;
+}
+
+/** Makes the file with 256 random bits, mode 0600, whole or not at all. False if it is there already. */
+export async function createPasswordFile(file: string): Promise<boolean> {
+  if ((await readPasswordFile(file)) !== undefined) return false;
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}`);
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    const handle = await open(temporary, "wx", 0o600);
+    try {
+      await handle.writeFile(`${randomBytes(32).toString("base64url")}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    await syncFolder(dirname(file));
+    return true;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new HoldfastError("STATE_UNUSABLE", `The password file ${file} cannot be made: ${messageOf(error)}`, {
+      facts: { file },
+      cause: error,
+    });
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What is wrong with who may read the file; undefined if nothing, or if there is no such file. */
+export async function passwordFileWarning(file: string): Promise<string | undefined> {
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o077) === 0) return undefined;
+    const shown = (mode & 0o777).toString(8).padStart(4, "0");
+    return `other users can read the password file ${file} (mode ${shown}). Close it:  chmod 600 ${file}`;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be reached: ${messageOf(error)}`, {
+      facts: { file },
+      cause: error,
+    });
+  }
+}
