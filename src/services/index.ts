@@ -16,3 +16,7 @@ export {
   type PostgresqlServerOptions,
   startPostgresql,
 } from "./postgresql/postgresql-test-server.ts";
+export { type MariadbConfig, mariadbConfigSchema } from "./mariadb/mariadb-config.ts";
+export { MariadbSource } from "./mariadb/mariadb-source.ts";
+export { MariadbTarget } from "./mariadb/mariadb-target.ts";
+export { startMariadb, type TestMariadb } from "./mariadb/mariadb-test-server.ts";
