@@ -2,6 +2,9 @@
 // here), client tool (a program such as pg_dump, run under the service's exec prefix).
 // It knows neither the engine nor the repository.
 export { runClientTool } from "./client-tool/client-tool.ts";
+export { type CommandConfig, commandConfigSchema } from "./command/command-config.ts";
+export { CommandSource } from "./command/command-source.ts";
+export { CommandTarget } from "./command/command-target.ts";
 export {
   type PostgresqlAddress,
   type PostgresqlConfig,
@@ -20,3 +23,7 @@ export { type MariadbConfig, mariadbConfigSchema } from "./mariadb/mariadb-confi
 export { MariadbSource } from "./mariadb/mariadb-source.ts";
 export { MariadbTarget } from "./mariadb/mariadb-target.ts";
 export { startMariadb, type TestMariadb } from "./mariadb/mariadb-test-server.ts";
+export { type RedisConfig, redisConfigSchema } from "./redis/redis-config.ts";
+export { RedisSource } from "./redis/redis-source.ts";
+export { RedisTarget } from "./redis/redis-target.ts";
+export { type RedisTestServer, type RedisTestServerOptions, startRedis } from "./redis/redis-test-server.ts";

@@ -61,6 +61,17 @@ describe("a client tool", () => {
     await expect(run).rejects.toMatchObject({ code: "TIMEOUT" });
   });
 
+  it("keeps the output of a tool that has exited before anybody reads it", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const tool = startClientTool("echo", ["all of it"], { exec: [] });
+      tool.stdin.end();
+      await tool.done;
+      const seen: string[] = [];
+      for await (const chunk of clientToolOutput(tool)) seen.push(Buffer.from(chunk).toString());
+      expect(seen.join("")).toBe("all of it\n");
+    }
+  });
+
   it("throws after the last byte of a tool that failed", async () => {
     const tool = startClientTool("sh", ["-c", "echo half; exit 1"], { exec: [] });
     tool.stdin.end();

@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
+import { PassThrough, type Readable, type Writable } from "node:stream";
 import { HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
 import { quoteForShell } from "./shell-quote.ts";
 
@@ -15,6 +15,8 @@ export interface ClientToolOptions {
    */
   readonly secrets?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Standard error as it arrives, secrets not blotted out. */
+  readonly onStderr?: (text: string) => void;
   /** Kills the tool. */
   readonly signal?: AbortSignal;
 }
@@ -47,12 +49,18 @@ export function startClientTool(program: string, args: readonly string[], option
     detached: true,
   });
 
+  // When a child exits, Node throws away what nobody has begun to read: this reads from the start.
+  const stdout = child.stdout.pipe(new PassThrough());
+  child.stdout.on("error", (error) => stdout.destroy(error));
+
   let errorText = "";
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (text: string) => {
     errorText = (errorText + text).slice(-stderrLimit);
+    options.onStderr?.(text);
   });
-  const stderr = (): string => blotOut(errorText, Object.values(options.secrets ?? {})).trim();
+  const stderr = (): string =>
+    blotOut(errorText, [...Object.values(options.secrets ?? {}), ...environmentSecrets()]).trim();
 
   // A tool that exits early closes its input: its exit status says why, so the broken pipe itself is no news.
   child.stdin.on("error", (error) => {
@@ -77,6 +85,7 @@ export function startClientTool(program: string, args: readonly string[], option
   const kill = async (): Promise<void> => {
     signalGroup("SIGTERM");
     const timer = setTimeout(() => signalGroup("SIGKILL"), 2000);
+    stdout.destroy();
     child.stdout.destroy();
     await gone;
     clearTimeout(timer);
@@ -110,7 +119,7 @@ export function startClientTool(program: string, args: readonly string[], option
   // The caller may look at `done` only after it has drained stdout; until then a failure must not count as unhandled.
   done.catch(() => undefined);
 
-  return { stdin: child.stdin, stdout: child.stdout, stderr, done, kill };
+  return { stdin: child.stdin, stdout, stderr, done, kill };
 }
 
 /**
@@ -215,6 +224,13 @@ function toolMissing(program: string, exec: readonly string[], cause: unknown): 
     remedy: `Install ${program}, or set the service's exec prefix to where it is.`,
     cause,
   });
+}
+
+/** Our own environment goes on to the tool; what looks like a secret there must not come back in an error. */
+function environmentSecrets(): string[] {
+  return Object.entries(process.env).flatMap(([name, value]) =>
+    value !== undefined && value.length >= 6 && /PASS|SECRET|TOKEN|CREDENTIAL|_KEY$/i.test(name) ? [value] : [],
+  );
 }
 
 function blotOut(text: string, secrets: readonly string[]): string {

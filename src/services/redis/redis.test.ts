@@ -76,9 +76,9 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
     startLoad: async () => {
       const writer = await RedisConnection.open(redisAddress(config));
       let acknowledged = 0;
-      let stopped = false;
+      const stop = new AbortController();
       const run = (async (): Promise<void> => {
-        while (!stopped) {
+        while (!stop.signal.aborted) {
           await writer.call(["SET", `load:${acknowledged + 1}`, "x"]);
           acknowledged += 1;
         }
@@ -86,7 +86,7 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
       return {
         acknowledged: () => acknowledged,
         stop: async () => {
-          stopped = true;
+          stop.abort();
           await run;
           writer.close();
         },

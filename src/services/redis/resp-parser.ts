@@ -13,6 +13,13 @@ export class RespError {
 /** A reply of RESP version 2: simple strings as text, bulk strings as bytes. */
 export type RespReply = string | number | Buffer | null | RespError | readonly RespReply[];
 
+/** A reply as text; lists and nil as JSON. */
+export function replyText(reply: RespReply | undefined): string {
+  if (Buffer.isBuffer(reply)) return reply.toString();
+  if (reply instanceof RespError) return reply.message;
+  return typeof reply === "string" ? reply : JSON.stringify(reply ?? null);
+}
+
 const incomplete = Symbol("incomplete");
 
 /** Cuts a byte stream into replies. https://redis.io/docs/latest/develop/reference/protocol-spec/ */
