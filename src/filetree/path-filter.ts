@@ -15,7 +15,7 @@ export interface PathFilterOptions {
 }
 
 /** Names of what a restore stages and moves out; scans never see them. */
-const stagingName = /^\.holdfast-[a-z2-7]{12}-(?:new|old|tmp)$/;
+const stagingName = /^\.holdfast-[a-z2-7]{12}-[a-z2-7]{8}-(?:new|old|tmp)$/;
 
 export const isStagingName = (name: Buffer): boolean => name[0] === 0x2e && stagingName.test(name.toString("latin1"));
 
@@ -30,6 +30,16 @@ export class PathFilter {
     const base = Buffer.from(options.excludeBase ?? "").toString("latin1");
     this.#base = base === "" ? "" : `${base}/`;
     this.#apart = (options.apart ?? []).map((path) => Buffer.from(path).toString("latin1"));
+  }
+
+  /** Whether nothing but the paths in `apartPaths` is left out. */
+  get hasPatterns(): boolean {
+    return this.#patterns.length > 0;
+  }
+
+  /** Latin1 text. */
+  get apartPaths(): readonly string[] {
+    return this.#apart;
   }
 
   /** Whether the entry itself is left out, given that no directory above it is. The root never is. */

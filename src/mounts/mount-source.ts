@@ -1,14 +1,8 @@
-import type { SourceId } from "../base/index.ts";
-import { type PathFilterOptions, TreeSource } from "../filetree/index.ts";
+import { TreeSource, type TreeSourceOptions } from "../filetree/index.ts";
 
-export interface MountSourceOptions extends PathFilterOptions {
-  /** "mount:app/media". */
-  readonly id: SourceId;
-  /** Absolute path of the mount's folder. */
-  readonly root: string;
-}
+export type MountSourceOptions = Omit<TreeSourceOptions, "kind" | "unusable">;
 
-/** A writable folder of an application. */
+/** A writable folder of an application, as a backup sees it. */
 export class MountSource extends TreeSource {
   constructor(options: MountSourceOptions) {
     super({ ...options, kind: "mount", unusable: "MOUNT_UNUSABLE" });
