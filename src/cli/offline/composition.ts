@@ -32,7 +32,7 @@ export interface Composition {
     project: ProjectConfig,
     environment: EnvironmentConfig,
     status: EnvironmentStatus,
-  ): Environment;
+  ): Promise<Environment>;
 
   /** Runs the environment's built-in gateway until the signal. @throws HoldfastError CONFIG_INVALID, GATEWAY_* */
   runGateway(
