@@ -53,7 +53,7 @@ class DamageTracer {
       }
       const numbers = new Set(this.#about("tree", top));
       for (const { subtree, content } of await this.#children(top)) {
-        for (const number of this.#aboutContent(content?.blobIds)) numbers.add(number);
+        if (content !== undefined) for (const number of this.#aboutContent(content.blobIds)) numbers.add(number);
         if (subtree === undefined) continue;
         const known = this.#known.get(subtree);
         if (known === undefined) stack.push(subtree);
@@ -74,9 +74,9 @@ class DamageTracer {
     }
   }
 
-  #aboutContent(blobIds: Uint8Array | undefined): number[] {
+  #aboutContent(blobIds: Uint8Array): number[] {
     const numbers: number[] = [];
-    for (let at = 0; blobIds !== undefined && at < blobIds.length; at += 32) {
+    for (let at = 0; at < blobIds.length; at += 32) {
       numbers.push(...this.#about("data", Buffer.from(blobIds.subarray(at, at + 32)).toString("hex")));
     }
     return numbers;

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HoldfastError } from "../../base/index.ts";
 import { envelopeOverhead, type MasterKey, openEnvelope, Sealer, sealEnvelope } from "./envelope.ts";

@@ -1,4 +1,3 @@
-import { isHoldfastError } from "../../base/index.ts";
 import type { EntryMetadata, EntryType, ExtendedAttribute, StoredContent } from "../../component/index.ts";
 import { damaged, parseStoredJson, storedObject } from "../damage.ts";
 import { isHexId } from "../hex-id.ts";
@@ -145,9 +144,4 @@ function base64(value: unknown, where: string): Buffer {
     throw damaged(`The ${where} has a value that is not base64.`);
   }
   return Buffer.from(value, "base64");
-}
-
-/** True for the errors with which stored bytes are refused, as opposed to the storage's. */
-export function isRefusal(error: unknown): boolean {
-  return isHoldfastError(error, "REPOSITORY_DAMAGED") || isHoldfastError(error, "ENTRY_UNSAFE");
 }
