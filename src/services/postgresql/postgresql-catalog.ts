@@ -3,6 +3,9 @@ import type { PostgresqlSession } from "./postgresql-session.ts";
 
 /** A table whose rows a backup holds: ordinary tables and partitions, and what extensions declare as configuration. */
 export interface TableToDump {
+  readonly oid: number;
+  /** Names the table's storage: TRUNCATE and rewriting ALTERs give it another. */
+  readonly fileNode: number;
   readonly schema: string;
   readonly name: string;
   /** Columns in order, without generated ones; null if there is none but generated ones, or none at all. */
@@ -65,7 +68,7 @@ const ownOrConfiguration = `
 export function listTables(session: PostgresqlSession, versionNumber: number): Promise<TableToDump[]> {
   const stored = versionNumber >= 120_000 ? "AND a.attgenerated = ''" : "";
   return session.rows<TableToDump>(`
-    SELECT n.nspname AS schema, c.relname AS name,
+    SELECT c.oid::bigint AS oid, c.relfilenode::bigint AS "fileNode", n.nspname AS schema, c.relname AS name,
            (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ${stored}) AS columns,
            CASE WHEN d.objid IS NOT NULL THEN coalesce(e.extcondition[config.at], '') END AS condition,
@@ -74,6 +77,16 @@ export function listTables(session: PostgresqlSession, versionNumber: number): P
            pg_catalog.row_security_active(c.oid) AS filtered
     ${ownOrConfiguration} AND c.relkind = 'r'
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`);
+}
+
+/** A table that was truncated, rewritten or dropped since the session's snapshot, if there is one. */
+export async function findChangedTable(
+  session: PostgresqlSession,
+): Promise<{ readonly schema: string; readonly name: string } | undefined> {
+  const [row] = await session.rows<{ schema: string; name: string }>(`
+    SELECT n.nspname AS schema, c.relname AS name ${ownOrConfiguration} AND c.relkind = 'r'
+      AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode LIMIT 1`);
+  return row;
 }
 
 /** The sequences whose positions are backed up, those of identity columns included. */

@@ -55,8 +55,8 @@ function sessionsWhere(which: SessionsToEnd): string {
   const condition =
     "applicationName" in which
       ? `application_name = ${quoteLiteral(which.applicationName)}`
-      : // The server ends autovacuum by itself when a database is renamed or dropped, and lets nobody else do it.
-        `datname IN (${which.databases.map(quoteLiteral).join(", ")}) AND backend_type <> 'autovacuum worker'`;
+      : // Autovacuum has no user. The server ends it by itself when a database is renamed or dropped.
+        `datname IN (${which.databases.map(quoteLiteral).join(", ")}) AND usesysid IS NOT NULL`;
   return `FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid() AND ${condition}`;
 }
 

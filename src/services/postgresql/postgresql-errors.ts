@@ -25,6 +25,7 @@ export const sqlState = {
   lockNotAvailable: "55P03",
   queryCanceled: "57014",
   undefinedTable: "42P01",
+  undefinedColumn: "42703",
   undefinedObject: "42704",
   databaseMissing: "3D000",
   duplicateDatabase: "42P04",
@@ -58,10 +59,10 @@ function codeFor(state: string): ErrorCode | undefined {
 
 /**
  * The server's error in what psql wrote to standard error under `VERBOSITY=verbose`; only the five characters of the
- * state are looked for, not words, which are in the server's language. Undefined if there is none.
+ * state (one of them a digit) are looked for, not words, which are in the server's language. Undefined if there is none.
  */
 export function sqlErrorIn(stderr: string): SqlError | undefined {
-  const found = [...stderr.matchAll(/^[^\n]*?:\s+([0-9A-Z]{5}): ([^\n]*)$/gm)]
+  const found = [...stderr.matchAll(/^[^\n]*?:\s+(?=[A-Z]*\d)([0-9A-Z]{5}): ([^\n]*)$/gm)]
     // States that begin with 00, 01 and 02 are successes and warnings.
     .find((match) => !/^0[0-2]/.test(match[1] ?? "00"));
   return found === undefined ? undefined : new SqlError(found[1] ?? "XX000", found[2] ?? "");

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Writable } from "node:stream";
 import { HoldfastError, isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import { runClientTool, startClientTool } from "../client-tool/client-tool.ts";
 import type { PostgresqlConnection } from "./postgresql-connection.ts";
@@ -41,27 +40,24 @@ export async function loadScript(
     connection.toolOptions(options.signal),
   );
   tool.stdout.resume();
-  let scriptError: unknown;
-  async function* input(): AsyncIterable<Uint8Array> {
-    // A dump is text from another server: its superuser must not be able to run programs on this machine.
-    if (restrict) yield Buffer.from(`\\restrict ${randomBytes(16).toString("hex")}\n`);
-    yield Buffer.from("SET client_min_messages = warning;\nSET synchronous_commit = off;\n");
-    try {
-      yield* script;
-    } catch (error) {
-      scriptError = error;
-      throw error;
-    }
-  }
+  // psql closes its input when it stops at an error; its exit then says why.
+  const closed = new Promise<void>((resolve) => void tool.stdin.once("close", resolve));
+  const write = async (chunk: Uint8Array): Promise<void> => {
+    if (!tool.stdin.write(chunk)) await Promise.race([drained(tool.stdin), closed]);
+  };
   try {
-    await pipeline(Readable.from(input(), { objectMode: false }), tool.stdin, { signal: options.signal });
-  } catch (error) {
-    if (scriptError !== undefined || options.signal.aborted) {
-      await tool.kill();
-      throwIfAborted(options.signal);
-      throw scriptError ?? error;
+    // A dump is text from another server: its superuser must not be able to run programs on this machine.
+    if (restrict) await write(Buffer.from(`\\restrict ${randomBytes(16).toString("hex")}\n`));
+    await write(Buffer.from("SET client_min_messages = warning;\nSET synchronous_commit = off;\n"));
+    for await (const chunk of script) {
+      if (tool.stdin.destroyed) break;
+      await write(chunk);
     }
-    // psql closed its input: its exit says why.
+    tool.stdin.end();
+  } catch (error) {
+    await tool.kill();
+    throwIfAborted(options.signal);
+    throw error;
   }
   try {
     await tool.done;
@@ -69,6 +65,10 @@ export async function loadScript(
     if (!isHoldfastError(error, "COMMAND_FAILED")) throw error;
     throw loadError(connection, sqlErrorIn(tool.stderr()), error);
   }
+}
+
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => void stream.once("drain", resolve));
 }
 
 function loadError(connection: PostgresqlConnection, error: SqlError | undefined, cause: HoldfastError): HoldfastError {

@@ -1,4 +1,4 @@
-import { HoldfastError, messageOf, type SourceId, throwIfAborted } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, type SourceId, throwIfAborted } from "../../base/index.ts";
 import {
   type Entry,
   type FreezePoint,
@@ -10,6 +10,7 @@ import {
 } from "../../component/index.ts";
 import {
   copyCommands,
+  findChangedTable,
   listSequences,
   listTables,
   readServerFacts,
@@ -51,8 +52,9 @@ interface Frozen {
 /**
  * One PostgreSQL database. The freeze point is an exported snapshot of a read-only transaction, which stays open in one
  * psql until everything is read; rows are written by COPY in it, definitions by pg_dump from the same snapshot.
- * Reads and writes of clients never wait for it. TRUNCATE, DROP and ALTER of a table wait until `read` has ended, as with
- * every pg_dump: without that lock a TRUNCATE after the freeze would empty the table in the backup too.
+ *
+ * No lock outlasts the reading of one table, so clients never wait for a backup to end. The price: TRUNCATE, DROP and a
+ * rewriting ALTER are seen by older snapshots too, so a table that meets one before it is read fails the backup.
  */
 export class PostgresqlSource implements Source {
   readonly id: SourceId;
@@ -101,21 +103,11 @@ export class PostgresqlSource implements Source {
     const remainingMs = (): number => Math.max(1, Math.floor(deadlineMs - (clock.monotonicMs() - startedAt)));
     const at = clock.now();
     try {
-      // LOCK takes no snapshot; what is truncated before it is truncated in the snapshot too, and nothing after it.
-      const commands = [
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        `SET LOCAL lock_timeout = ${remainingMs()}`,
-        `SET LOCAL statement_timeout = ${remainingMs()}`,
-        ...lockCommands(tables),
-        "SELECT pg_catalog.pg_export_snapshot()",
-      ];
+      const commands = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT pg_catalog.pg_export_snapshot()"];
       const output = await session.execute(commands.join(" \\; "), { timeoutMs: remainingMs() });
       const snapshot = output.trim();
       const positions =
         sequences.length <= sequencesInFreeze ? await readPositions(session, sequences, remainingMs()) : undefined;
-      await session.execute("SET LOCAL lock_timeout = 0 \\; SET LOCAL statement_timeout = 0", {
-        timeoutMs: remainingMs(),
-      });
       this.#frozen = { at, snapshot, positions };
     } catch (error) {
       await session.close();
@@ -125,9 +117,7 @@ export class PostgresqlSource implements Source {
           messageOf(error),
         {
           facts: { deadlineMs, ...(error instanceof SqlError ? { sqlState: error.sqlState } : {}) },
-          remedy: isSqlError(error, sqlState.lockNotAvailable)
-            ? "Another session holds an exclusive lock on a table (a migration, VACUUM FULL?): see pg_stat_activity, and try again when it is done."
-            : "Try again; if it happens often, look at the server's load and log.",
+          remedy: "Try again; if it happens often, look at the server's load and log.",
           cause: error,
         },
       );
@@ -149,10 +139,7 @@ export class PostgresqlSource implements Source {
       generatedFile(name, frozen.at, () => this.#tally.measure(name, pieces(content)));
     const dump = (name: string, part: DumpPart): Entry =>
       generatedFile(name, frozen.at, (streamSignal) =>
-        this.#tally.measure(
-          name,
-          dumpPart(prepared.connection, prepared.tool, part, frozen.snapshot, AbortSignal.any([signal, streamSignal])),
-        ),
+        this.#tally.measure(name, this.#definitions(prepared, part, AbortSignal.any([signal, streamSignal]))),
       );
 
     yield generatedDirectory("", frozen.at);
@@ -210,6 +197,19 @@ export class PostgresqlSource implements Source {
     await endSessions(session, { applicationName: connection.applicationName });
   }
 
+  async *#definitions(prepared: Prepared, part: DumpPart, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { connection, tool, session } = prepared;
+    const { snapshot } = this.#need(this.#frozen, "freeze");
+    try {
+      yield* dumpPart(connection, tool, part, snapshot, signal);
+    } catch (error) {
+      if (!isHoldfastError(error, "COMMAND_FAILED")) throw error;
+      // pg_dump tells no codes. It fails if our session, whose snapshot it shares, or one of the tables has gone.
+      const gone = await this.#sql(() => findChangedTable(session));
+      throw gone === undefined ? error : changed(gone, connection, error);
+    }
+  }
+
   async *#tableRows(prepared: Prepared, table: TableToDump, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { session, connection } = prepared;
     const commands = copyCommands(table);
@@ -217,11 +217,19 @@ export class PostgresqlSource implements Source {
     // As in pg_dump's own text, so that psql loads the file as it is.
     yield Buffer.from(`${commands.in}\n`);
     try {
+      await session.execute("SAVEPOINT rows");
       for await (const chunk of session.copyOut(commands.out, { signal })) {
         rows.add(chunk);
         yield chunk;
       }
+      // COPY's lock is still held: what it read is what there is.
+      const [now] = await session.rows<{ fileNode: number | null }>(
+        `SELECT pg_catalog.pg_relation_filenode(${table.oid})::bigint AS "fileNode"`,
+      );
+      if (now?.fileNode !== table.fileNode) throw changed(table, connection, undefined);
+      await session.execute("ROLLBACK TO rows \\; RELEASE rows");
     } catch (error) {
+      if (isSqlError(error, sqlState.undefinedTable, sqlState.undefinedColumn)) throw changed(table, connection, error);
       if (!(error instanceof SqlError)) throw error;
       throw serviceError(error, `Reading table ${table.schema}.${table.name} of ${connection.label}`, "COMMAND_FAILED");
     }
@@ -245,6 +253,23 @@ export class PostgresqlSource implements Source {
   }
 }
 
+function changed(
+  table: { readonly schema: string; readonly name: string },
+  connection: PostgresqlConnection,
+  cause: Error | undefined,
+): HoldfastError {
+  return new HoldfastError(
+    "FREEZE_FAILED",
+    `Table ${table.schema}.${table.name} of PostgreSQL database ${connection.label} was truncated, rewritten, altered ` +
+      "or dropped after the freeze point and before it was read, so its rows of that moment are gone.",
+    {
+      facts: { table: `${table.schema}.${table.name}` },
+      remedy: "Take the backup again while no migration, TRUNCATE or VACUUM FULL runs.",
+      cause,
+    },
+  );
+}
+
 async function* pieces(text: string): AsyncIterable<Buffer> {
   if (text !== "") yield Buffer.from(text);
 }
@@ -253,13 +278,6 @@ function inFileOrder(tables: readonly TableToDump[]): { readonly file: string; r
   return tables
     .map((table) => ({ file: tableFileName(table.schema, table.name), table }))
     .toSorted((a, b) => Buffer.compare(Buffer.from(a.file), Buffer.from(b.file)));
-}
-
-function lockCommands(tables: readonly TableToDump[]): string[] {
-  if (tables.length === 0) return [];
-  return [
-    `LOCK TABLE ${tables.map(({ schema, name }) => `ONLY ${qualifiedName(schema, name)}`).join(", ")} IN ACCESS SHARE MODE`,
-  ];
 }
 
 /** Commands that set the sequences to where they are; undefined if one of them has vanished meanwhile. */
@@ -282,6 +300,7 @@ async function readPositions(
       `SELECT * FROM (${query}) s ORDER BY at`,
       timeoutMs === undefined ? {} : { timeoutMs },
     );
+    await session.execute("ROLLBACK TO positions");
     return rows
       .map(({ at, value, called }) => {
         const sequence = sequences[at] as SequenceToDump;

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, existsSync, writeFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -6,6 +6,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { startClientTool } from "../client-tool/client-tool.ts";
+import { parsePostgresqlUrl } from "./postgresql-config.ts";
 
 /** A PostgreSQL server of our own, for tests, benchmarks and the example. */
 export interface PostgresqlServer {
@@ -16,8 +18,19 @@ export interface PostgresqlServer {
   url(database: string, user?: string): string;
   /** Runs SQL as the superuser and returns psql's unaligned output without headers. */
   sql(database: string, sql: string): string;
+  /** Starts SQL as the superuser in a psql of its own, without waiting for it. */
+  run(database: string, sql: string): RunningSql;
   /** Stops the server and removes its folder. Idempotent. */
   stop(): Promise<void>;
+}
+
+export interface RunningSql {
+  /** What psql has printed so far, unaligned and without headers. */
+  output(): string;
+  /** Rejects if psql was ended or met an error. */
+  readonly done: Promise<void>;
+  /** Ends psql and its session. */
+  kill(): Promise<void>;
 }
 
 export interface PostgresqlServerOptions {
@@ -50,9 +63,10 @@ export async function startPostgresql(options: PostgresqlServerOptions = {}): Pr
   if (process.getuid?.() === 0) {
     const id = (flag: string): number => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
     chownSync(folder, id("-u"), id("-g"));
-    prefix.push("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--");
+    // The server goes when we do, however we end.
+    prefix.push("setpriv", "--pdeathsig=INT", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--");
   }
-  const run = (program: string, args: readonly string[]): string => {
+  const runProgram = (program: string, args: readonly string[]): string => {
     const [command, ...rest] = [...prefix, join(programs, program), ...args];
     return execFileSync(command as string, rest, {
       encoding: "utf8",
@@ -61,7 +75,7 @@ export async function startPostgresql(options: PostgresqlServerOptions = {}): Pr
     });
   };
   const data = join(folder, "data");
-  run("initdb", [
+  runProgram("initdb", [
     "-D",
     data,
     "-U",
@@ -132,14 +146,51 @@ export async function startPostgresql(options: PostgresqlServerOptions = {}): Pr
       await stop();
       throw new Error(`PostgreSQL did not start: ${log}`);
     }
-    try {
-      execFileSync(join(programs, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(port)]);
-      break;
-    } catch {
-      await delay(30);
-    }
+    const answer = spawnSync(join(programs, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(port)]);
+    if (answer.status === 0) break;
+    await delay(30);
   }
-  return { port, password, url, sql, stop: () => (stopped ??= stop()) };
+  return {
+    port,
+    password,
+    url,
+    sql,
+    run: (database, text) => runSql(sql, url(database), text),
+    stop: () => (stopped ??= stop()),
+  };
+}
+
+let runs = 0;
+
+function runSql(sql: PostgresqlServer["sql"], url: string, text: string): RunningSql {
+  runs += 1;
+  const name = `run-${process.pid}-${runs}`;
+  const { password, ...rest } = parsePostgresqlUrl(url);
+  const tool = startClientTool("psql", ["-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1"], {
+    exec: [],
+    env: {
+      PGHOST: rest.host,
+      PGPORT: String(rest.port),
+      PGUSER: rest.user,
+      PGDATABASE: rest.database,
+      PGAPPNAME: name,
+    },
+    secrets: { PGPASSWORD: password ?? "" },
+  });
+  let output = "";
+  tool.stdout.setEncoding("utf8").on("data", (piece: string) => {
+    output += piece;
+  });
+  tool.stdin.end(text);
+  return {
+    output: () => output,
+    done: tool.done,
+    kill: async () => {
+      // Ending psql alone would leave its session running until the server next writes to it.
+      sql("postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${name}'`);
+      await tool.kill();
+    },
+  };
 }
 
 async function freePort(): Promise<number> {

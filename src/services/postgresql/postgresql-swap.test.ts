@@ -1,0 +1,169 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { makeTestContext, type MemoryBackup, restorable, takeBackup } from "../../component/conformance/index.ts";
+import { sourceId } from "./conformance/postgresql-component.ts";
+import type { PostgresqlConfig } from "./postgresql-config.ts";
+import { scratchNames } from "./postgresql-quoting.ts";
+import { PostgresqlSource } from "./postgresql-source.ts";
+import { PostgresqlTarget } from "./postgresql-target.ts";
+import { type PostgresqlServer, startPostgresql } from "./postgresql-test-server.ts";
+
+let server: PostgresqlServer;
+let database: string;
+let config: PostgresqlConfig;
+let backup: MemoryBackup;
+let count = 0;
+beforeAll(async () => {
+  server = await startPostgresql({ settings: ["max_prepared_transactions=5"] });
+  server.sql("postgres", "CREATE ROLE app LOGIN CREATEDB PASSWORD 'secret';");
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  count += 1;
+  database = `swapped_${count}`;
+  config = { type: "postgresql", url: server.url(database) };
+  server.sql("postgres", `CREATE DATABASE ${database} OWNER app;`);
+  server.sql(database, "SET ROLE app; CREATE TABLE t (n int); INSERT INTO t VALUES (1);");
+  backup = await takeBackup(new PostgresqlSource(sourceId, config));
+  server.sql(database, "UPDATE t SET n = 2;");
+});
+
+const target = (user = "postgres"): PostgresqlTarget =>
+  new PostgresqlTarget(sourceId, { ...config, url: server.url(database, user) });
+const state = (): string => server.sql(database, "SELECT n FROM t");
+const databases = (): string[] =>
+  server
+    .sql(
+      "postgres",
+      `SELECT datname || ' ' || datallowconn FROM pg_database
+  WHERE datname LIKE '${database}%' ORDER BY 1`,
+    )
+    .split("\n")
+    .filter(Boolean);
+
+describe("PostgreSQL's swap", () => {
+  it("takes well under a second beside clients that reconnect at once, and they come back to the backup's data", async () => {
+    await using context = await makeTestContext({ contents: backup.contents });
+    await target().stage(context, restorable(backup));
+    let stopping = false;
+    const answers: string[] = [];
+    // A pool of four: each member connects again as soon as its session ends.
+    const pool = Array.from({ length: 4 }, async () => {
+      while (!stopping) {
+        const member = server.run(database, "SELECT n FROM t; SELECT pg_sleep(60);");
+        const ended = member.done.then(
+          () => undefined,
+          () => undefined,
+        );
+        while (!stopping && (await Promise.race([ended.then(() => true), delay(5).then(() => false)])) === false);
+        if (stopping) await member.kill();
+        await ended;
+        answers.push(member.output().trim());
+      }
+    });
+    await expect
+      .poll(() =>
+        server.sql(
+          "postgres",
+          `SELECT count(*) FROM pg_stat_activity WHERE datname = '${database}' AND wait_event = 'PgSleep'`,
+        ),
+      )
+      .toBe("4");
+    const report = await target().swap(context, 10_000);
+    await expect
+      .poll(() =>
+        server.sql(
+          "postgres",
+          `SELECT count(*) FROM pg_stat_activity WHERE datname = '${database}' AND wait_event = 'PgSleep'`,
+        ),
+      )
+      .toBe("4");
+    await target().settle(context);
+    stopping = true;
+    await Promise.all(pool);
+    expect(report.durationMs).toBeLessThan(1000);
+    expect(state()).toBe("1");
+    expect(databases()).toEqual([`${database} true`]);
+    expect(answers.filter((answer) => answer === "2").length).toBeGreaterThanOrEqual(1);
+    expect(answers.filter((answer) => answer === "1").length).toBeGreaterThanOrEqual(1);
+  });
+
+  it("makes the database where there was none; revert takes it away again, also in a new process", async () => {
+    server.sql("postgres", `DROP DATABASE ${database};`);
+    await using context = await makeTestContext({ contents: backup.contents });
+    for (const reached of ["stage", "swap"]) {
+      await target().stage(context, restorable(backup));
+      if (reached === "swap") {
+        await target().swap(context, 10_000);
+        expect(state()).toBe("1");
+      }
+      await target().revert(context);
+      await target().revert(context);
+      expect(databases()).toEqual([]);
+    }
+    await target().stage(context, restorable(backup));
+    await target().swap(context, 10_000);
+    await target().settle(context);
+    await target().settle(context);
+    expect(databases()).toEqual([`${database} true`]);
+    expect(state()).toBe("1");
+  });
+
+  it("fails in time when a prepared transaction pins the database, and revert leaves it as it was", async () => {
+    server.sql(database, "BEGIN; INSERT INTO t VALUES (3); PREPARE TRANSACTION 'pin';");
+    await using context = await makeTestContext({ contents: backup.contents });
+    await target().stage(context, restorable(backup));
+    const startedAt = performance.now();
+    await expect(target().swap(context, 1000)).rejects.toMatchObject({ code: "SERVICE_SWAP_FAILED" });
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+    server.sql(database, "ROLLBACK PREPARED 'pin';");
+    await target().revert(context);
+    expect(state()).toBe("2");
+    expect(databases()).toEqual([`${database} true`]);
+  });
+
+  it("says what to grant when the user may not end other users' sessions, and revert leaves all as it was", async () => {
+    await using context = await makeTestContext({ contents: backup.contents });
+    await target("app").stage(context, restorable(backup));
+    const superuser = server.run(database, "SELECT pg_sleep(60);");
+    await expect
+      .poll(() => server.sql("postgres", `SELECT count(*) FROM pg_stat_activity WHERE datname = '${database}'`))
+      .toBe("1");
+    await expect(target("app").swap(context, 1000)).rejects.toMatchObject({
+      code: "SERVICE_SWAP_FAILED",
+      remedy: expect.stringContaining("pg_signal_backend") as string,
+    });
+    await target("app").revert(context);
+    await superuser.kill();
+    expect(state()).toBe("2");
+    expect(databases()).toEqual([`${database} true`]);
+  });
+
+  it("reverts while a psql of the dead process still fills the staged database", async () => {
+    await using context = await makeTestContext({ contents: backup.contents });
+    const names = scratchNames(database, context.operationId);
+    server.sql("postgres", `CREATE DATABASE "${names.staged}";`);
+    const orphan = server.run(
+      names.staged,
+      `SET application_name = 'holdfast-${context.operationId}'; SELECT pg_sleep(60);`,
+    );
+    await expect
+      .poll(() =>
+        server.sql(
+          "postgres",
+          `SELECT count(*) FROM pg_stat_activity WHERE datname = '${names.staged}' AND wait_event = 'PgSleep'`,
+        ),
+      )
+      .toBe("1");
+    await target().revert(context);
+    await expect(orphan.done).rejects.toThrow();
+    expect(databases()).toEqual([`${database} true`]);
+  });
+
+  it("keeps a long database name apart from its scratch names", () => {
+    const long = "ü".repeat(31);
+    const names = Object.values({ ...scratchNames(long, "abcdefghijkl" as never) });
+    expect(names.every((name) => Buffer.byteLength(name) <= 63)).toBe(true);
+    expect(new Set(names).size).toBe(4);
+  });
+});
