@@ -42,6 +42,13 @@ export class PathFilter {
     return this.#apart;
   }
 
+  /** Whether the entry belongs to somebody else, or is in what does. */
+  isApart(path: EntryPath): boolean {
+    if (this.#apart.length === 0) return false;
+    const text = path.toString("latin1");
+    return this.#apart.some((apart) => text === apart || text.startsWith(`${apart}/`));
+  }
+
   /** Whether the entry itself is left out, given that no directory above it is. The root never is. */
   excludes(path: EntryPath): boolean {
     if (path.length === 0) return false;

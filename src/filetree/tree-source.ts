@@ -18,8 +18,6 @@ export interface TreeSourceOptions extends PathFilterOptions {
   readonly root: string;
   /** Code of the error for a folder that is missing or unreadable. */
   readonly unusable: "MOUNT_UNUSABLE" | "CODE_UNUSABLE";
-  /** Asked once, in `prepare`: what else the manifest shall say. */
-  readonly facts?: () => Promise<Readonly<Record<string, unknown>>>;
   /** "never": find changes by comparing the whole tree, as where the kernel cannot tell. Default: "auto". */
   readonly watch?: "auto" | "never";
   /** For tests: more events at once than that count as an overflow of the kernel's queue. */
@@ -49,7 +47,6 @@ export class TreeSource implements Source {
   readonly #filter: PathFilter;
   #state: TreeState | undefined;
   #reading: TreeReading | undefined;
-  #facts: Readonly<Record<string, unknown>> = {};
   #drainTimer: NodeJS.Timeout | undefined;
   #background: BackgroundRounds | undefined;
 
@@ -72,7 +69,6 @@ export class TreeSource implements Source {
     this.#state = state;
     this.#drainTimer = setInterval(() => state.watch.drain(), drainEveryMs);
     this.#drainTimer.unref();
-    this.#facts = (await this.#options.facts?.()) ?? {};
     try {
       await state.scan(context.signal);
       for (let round = 0; round < maxRounds; round += 1) {
@@ -175,7 +171,7 @@ export class TreeSource implements Source {
   describe(): SourceDescription {
     if (this.#reading === undefined) throw new TypeError("describe before freeze");
     const { counts, fingerprints, diskBytes } = this.#reading.summary();
-    return { kind: this.#options.kind, counts, fingerprints, facts: { ...this.#facts, diskBytes } };
+    return { kind: this.#options.kind, counts, fingerprints, facts: { diskBytes } };
   }
 
   async dispose(): Promise<void> {

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { HoldfastError, messageOf, type SourceId, systemErrorCode } from "../base/index.ts";
-import type { Restorable, StageReport, SwapReport, Target, TargetContext } from "../component/index.ts";
+import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../component/index.ts";
 import { readDurable, syncDirectory, writeDurably } from "./durable-file.ts";
 import { findKeepers } from "./keepers.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
@@ -70,7 +70,7 @@ export class TreeTarget implements Target {
     const keepers = live?.isDirectory() === true ? await findKeepers(Buffer.from(place.root), this.#filter) : [];
     writeDurably(stagingFile(context), { place, keepers: [...keepers] } satisfies Staging);
     try {
-      return await writeTree(Buffer.from(place.staged), backup.entries, context.contents, {
+      return await writeTree(Buffer.from(place.staged), withoutApart(backup.entries, this.#filter), context.contents, {
         signal: context.signal,
         warn: (warning) => context.warn(warning),
         progress: (delta) => context.progress(delta),
@@ -201,6 +201,11 @@ function checkRoom(place: StagingPlace, backup: Restorable): void {
   // Where copies share blocks with the live data, the new tree may take no room at all.
   if (neededBytes === undefined || sharesBlocks(type)) return;
   if (bavail * bsize < neededBytes + noRoomLeftBytes) throw targetFull(Buffer.from(folder), neededBytes);
+}
+
+/** What belongs to somebody else is not to be had from a backup either, such as a .git that an attacker put there. */
+async function* withoutApart(entries: AsyncIterable<StoredEntry>, filter: PathFilter): AsyncIterable<StoredEntry> {
+  for await (const entry of entries) if (!filter.isApart(entry.path)) yield entry;
 }
 
 const stagingFile = (context: TargetContext): string => join(context.workDirectory, "staging.json");

@@ -1,0 +1,15 @@
+import { TreeTarget, type TreeTargetOptions } from "../filetree/index.ts";
+import { apartPaths } from "./apart-paths.ts";
+
+export interface CodeTargetOptions extends Omit<TreeTargetOptions, "apart"> {
+  /** Absolute paths of the application's mounts; those in the code's folder stay as they are. */
+  readonly mounts?: readonly string[];
+}
+
+/** The deployed code, as a restore sees it. ".git" and what is mounted in the folder are never touched. */
+export class CodeTarget extends TreeTarget {
+  constructor(options: CodeTargetOptions) {
+    const { mounts, ...rest } = options;
+    super({ ...rest, apart: apartPaths(options.root, mounts ?? []) });
+  }
+}
