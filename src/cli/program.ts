@@ -35,7 +35,11 @@ export async function runCli(argv: readonly string[], host: CliHost, composition
       format = all.format;
       // Commander hands in the arguments, the options and the command.
       const args = given.slice(0, -2) as Args;
-      exitCode = await action({ host, composition, options }, command.opts() as Options, ...args);
+      exitCode = await action(
+        { host, composition, options, json: format === "json" },
+        command.opts() as Options,
+        ...args,
+      );
     };
 
   try {

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { HoldfastError, throwIfAborted } from "../base/index.ts";
-import type { GlobalOptions } from "./global-options.ts";
 import type { CliHost } from "./host.ts";
+import { type Invocation, say } from "./offline/session.ts";
 
 /** Asks on standard error and reads one line of standard input; undefined at its end. */
 async function ask(host: CliHost, question: string): Promise<string | undefined> {
@@ -26,22 +26,24 @@ async function ask(host: CliHost, question: string): Promise<string | undefined>
   }
 }
 
-const canAsk = (host: CliHost, options: GlobalOptions): boolean =>
+const canAsk = ({ host, options }: Invocation): boolean =>
   host.stdin.isTTY === true && options.interaction && !options.quiet;
 
-function nobodyToAsk(host: CliHost): false {
-  host.stderr.write(
-    "Nothing was done: this needs a confirmation, and there is nobody to ask. To go on without one, use --yes (-y).\n",
+/** A refusal is an error of its own, so it is told with --quiet, too. */
+function nobodyToAsk(invocation: Invocation): false {
+  say(
+    { ...invocation, options: { ...invocation.options, quiet: false } },
+    "Nothing was done: this needs a confirmation, and there is nobody to ask. To go on without one, use --yes (-y).",
   );
   return false;
 }
 
 /** "Are you sure you want to continue? [Y/n]". Without a terminal and without --yes the answer is no. */
-export async function confirm(host: CliHost, options: GlobalOptions, question: string): Promise<boolean> {
-  if (options.yes) return true;
-  if (!canAsk(host, options)) return nobodyToAsk(host);
+export async function confirm(invocation: Invocation, question: string): Promise<boolean> {
+  if (invocation.options.yes) return true;
+  if (!canAsk(invocation)) return nobodyToAsk(invocation);
   for (;;) {
-    const answer = await ask(host, `${question} [Y/n] `);
+    const answer = await ask(invocation.host, `${question} [Y/n] `);
     if (answer === undefined) return false;
     if (/^\s*(y|yes)?\s*$/i.test(answer)) return true;
     if (/^\s*(n|no)\s*$/i.test(answer)) return false;
@@ -49,14 +51,11 @@ export async function confirm(host: CliHost, options: GlobalOptions, question: s
 }
 
 /** For what cannot be taken back: the person types `expected`. Without a terminal and without --yes the answer is no. */
-export async function confirmByTyping(
-  host: CliHost,
-  options: GlobalOptions,
-  question: string,
-  expected: string,
-): Promise<boolean> {
-  if (options.yes) return true;
-  if (!canAsk(host, options)) return nobodyToAsk(host);
-  const answer = await ask(host, `${question} `);
-  return answer?.trim() === expected;
+export async function confirmByTyping(invocation: Invocation, question: string, expected: string): Promise<boolean> {
+  if (invocation.options.yes) return true;
+  if (!canAsk(invocation)) return nobodyToAsk(invocation);
+  const answer = await ask(invocation.host, `${question} `);
+  if (answer?.trim() === expected) return true;
+  say(invocation, "That is not its name. Nothing was done.");
+  return false;
 }

@@ -41,6 +41,9 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   assertManualAllowed(policy, project, chosen);
   const environment = await session.environment(chosen);
   assertActive(environment);
+  // Opened before the question: a missing repository or a wrong password is no news to get after it.
+  const progress = createProgress(host, invocation.options, options.format);
+  const context = await session.engineContext((event) => progress.show(event));
   if (!options.wait) say(invocation, "Note: no server is running, so this process makes the backup and waits for it.");
 
   say(
@@ -54,12 +57,11 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
       `Note: this may replace an older backup, ${replaced.id} of ${formatDay(replaced.createdAt)} (manual_count ${policy.count}).`,
     );
   }
-  if (!(await confirm(host, invocation.options, "Are you sure you want to continue?"))) return 1;
+  if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
 
-  const progress = createProgress(host, invocation.options, options.format);
   let backup: Backup;
   try {
-    backup = await createBackup(await session.engineContext((event) => progress.show(event)), environment, {
+    backup = await createBackup(context, environment, {
       live: options.live,
       ...(policy.expiryDays === undefined
         ? {}

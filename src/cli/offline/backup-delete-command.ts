@@ -19,12 +19,12 @@ async function remove(invocation: Invocation, id: string): Promise<number> {
   await using session = await Session.open(invocation);
   const chosen = session.chooseEnvironment();
   const backup = await session.findBackup(chosen, id);
+  const progress = createProgress(invocation.host, invocation.options, undefined);
+  const context = await session.engineContext((event) => progress.show(event));
   const kind = `${backup.safe ? "safe" : "live"}, ${formatMoment(backup.createdAt)}`;
   say(invocation, `Deleting the backup ${backup.id} (${kind}) of ${chosen.id}. This cannot be undone.`);
-  if (!(await confirm(invocation.host, invocation.options, "Are you sure you want to continue?"))) return 1;
-  const progress = createProgress(invocation.host, invocation.options, undefined);
+  if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
   try {
-    const context = await session.engineContext((event) => progress.show(event));
     await deleteBackup(context, await session.environment(chosen), backup.id);
   } finally {
     progress.finish();

@@ -47,7 +47,7 @@ async function download(invocation: Invocation, options: DownloadOptions, id: st
   const backup = await session.findBackup(session.chooseEnvironment(), id);
   if (!toStdout && (await exists(file))) {
     say(invocation, `${file} exists and will be replaced.`);
-    if (!(await confirm(host, invocation.options, "Are you sure you want to continue?"))) return 1;
+    if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
   }
   const opened = await openBackup(await session.repository(), backup, host.signal);
   const progress = new TaskProgress(host, invocation.options, "download");

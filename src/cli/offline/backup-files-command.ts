@@ -22,9 +22,12 @@ export function registerBackupFiles(program: Command, run: RunCommand): void {
 
 const modifiedAt = (entry: StoredEntry): Date => new Date(Number(entry.metadata.mtimeNs / 1_000_000n));
 
+/** The last name of its path. */
+const baseName = ({ path }: StoredEntry): Buffer => path.subarray(path.lastIndexOf(0x2f) + 1);
+
 const shownName = (entry: StoredEntry): string => {
   const { type, linkTarget } = entry.metadata;
-  const name = printableBytes(entry.path);
+  const name = printableBytes(baseName(entry));
   if (type === "symlink" && linkTarget !== undefined) return `${name} -> ${printableBytes(linkTarget)}`;
   return type === "dir" ? `${name}/` : name;
 };
@@ -68,10 +71,11 @@ async function files(
 }
 
 function entryJson(entry: StoredEntry): Record<string, unknown> {
-  const { metadata, path } = entry;
+  const { metadata } = entry;
+  const name = baseName(entry);
   return {
-    name: path.toString("utf8"),
-    ...(isUtf8Text(path) ? {} : { name_base64: path.toString("base64") }),
+    name: name.toString("utf8"),
+    ...(isUtf8Text(name) ? {} : { name_base64: name.toString("base64") }),
     type: metadata.type,
     mode: metadata.mode.toString(8).padStart(4, "0"),
     uid: metadata.uid,

@@ -110,11 +110,10 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
 }
 
 /** What a production environment loses cannot be had back, so its name has to be typed. */
-async function confirmRestore({ host, options }: Invocation, environment: EnvironmentConfig): Promise<boolean> {
-  if (environment.type !== "production") return confirm(host, options, "Are you sure you want to continue?");
+async function confirmRestore(invocation: Invocation, environment: EnvironmentConfig): Promise<boolean> {
+  if (environment.type !== "production") return confirm(invocation, "Are you sure you want to continue?");
   const question = "Type the environment's name to continue:";
-  if (await confirmByTyping(host, options, question, environment.id)) return true;
-  if (host.stdin.isTTY === true && options.interaction) host.stderr.write("That is not its name. Nothing was done.\n");
+  if (await confirmByTyping(invocation, question, environment.id)) return true;
   return false;
 }
 

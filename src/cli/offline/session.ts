@@ -16,11 +16,15 @@ export interface Invocation {
   readonly host: CliHost;
   readonly composition: Composition;
   readonly options: GlobalOptions;
+  /** With `--format json`, when standard error is lines of JSON, too. */
+  readonly json: boolean;
 }
 
 /** A line for people, on standard error; nothing with --quiet. */
-export function say(invocation: Invocation, text: string): void {
-  if (!invocation.options.quiet) invocation.host.stderr.write(`${text}\n`);
+export function say({ host, options, json }: Invocation, text: string): void {
+  if (options.quiet) return;
+  if (!json) host.stderr.write(`${text}\n`);
+  else if (text !== "") host.stderr.write(`${JSON.stringify({ type: "message", message: text })}\n`);
 }
 
 /** With --verbose only. */
@@ -34,11 +38,12 @@ export function logOf({ host, options }: Invocation): Logger {
 }
 
 /** The configuration file that this invocation means, read and checked. @throws HoldfastError CONFIG_INVALID */
-export async function openConfig({ host, options, composition }: Invocation): Promise<Config> {
+export async function openConfig(invocation: Invocation): Promise<Config> {
+  const { host, options, composition } = invocation;
   const named = options.config ?? defaultConfigFile(host);
   const config = await loadConfig({ file: resolve(host.cwd, named), env: host.env });
   if (!options.quiet) {
-    for (const warning of await composition.warnings(config)) host.stderr.write(`Warning: ${warning}\n`);
+    for (const warning of await composition.warnings(config)) say(invocation, `Warning: ${warning}`);
   }
   return config;
 }
@@ -70,6 +75,8 @@ export class Session implements AsyncDisposable {
   static async open(invocation: Invocation): Promise<Session> {
     const config = await openConfig(invocation);
     const project = chooseProject(config, invocation.options.project);
+    // Without `init` there is an empty catalog, and it is the missing repository that has to be told.
+    await invocation.composition.createState(config);
     return new Session(invocation, config, project, await invocation.composition.openCatalog(config));
   }
 

@@ -23,7 +23,7 @@ export function holdText(figures: HoldFigures): string {
 /** "media 140 ms (17 files changed meanwhile)". */
 export function frozenText(event: EventOf<"frozen">): string {
   const changed = event.point.facts["filesChanged"];
-  const note = typeof changed === "number" ? ` (${formatCount(changed, "file")} changed meanwhile)` : "";
+  const note = typeof changed === "number" && changed > 0 ? ` (${formatCount(changed, "file")} changed meanwhile)` : "";
   return `${shortSourceName(event.source)} ${formatDuration(event.point.durationMs)}${note}`;
 }
 

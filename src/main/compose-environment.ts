@@ -1,0 +1,107 @@
+import { join, relative, sep } from "node:path";
+import type { SourceId } from "../base/index.ts";
+import { CodeSource, CodeTarget } from "../code/index.ts";
+import type { ApplicationConfig, Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
+import { manualBackupPolicy } from "../control/index.ts";
+import type { Component, Environment, EnvironmentStatus } from "../engine/index.ts";
+import {
+  BuiltinGateway,
+  CommandGateway,
+  controlSocketPath,
+  type Gateway,
+  type GatewayConfig,
+} from "../gateway/index.ts";
+import { MountSource, MountTarget } from "../mounts/index.ts";
+import { composeService } from "./compose-service.ts";
+
+const defaultDrainTimeoutMs = 15_000;
+const defaultHoldTimeoutMs = 30_000;
+
+/** The environment as the engine works on it. */
+export async function composeEnvironment(
+  config: Config,
+  project: ProjectConfig,
+  environment: EnvironmentConfig,
+  status: EnvironmentStatus,
+): Promise<Environment> {
+  const { gateway } = environment;
+  const socket = await controlSocketPath(config.stateDirectory, project.id, environment.id);
+  return {
+    project: project.id,
+    id: environment.id,
+    type: environment.type,
+    manualCount: manualBackupPolicy(project.profile, environment.type).count,
+    status,
+    components: [
+      ...environment.services.map(({ name, config: service }) => composeService(name, service)),
+      ...environment.applications.flatMap(composeApplication),
+    ],
+    gateway: gateway === undefined ? undefined : composeGateway(gateway, socket),
+    drainTimeoutMs: gateway?.drainTimeoutMs ?? defaultDrainTimeoutMs,
+    holdTimeoutMs: gateway?.holdTimeoutMs ?? defaultHoldTimeoutMs,
+    hooks: environment.hooks,
+  };
+}
+
+function composeGateway(config: GatewayConfig, controlSocket: string): Gateway {
+  return config.type === "builtin"
+    ? new BuiltinGateway(controlSocket)
+    : new CommandGateway({ hold: config.hold, release: config.release });
+}
+
+function composeApplication(application: ApplicationConfig): Component[] {
+  const mounts = application.mounts.map((mount) => composeMount(application, mount));
+  return application.code === undefined ? mounts : [...mounts, composeCode(application, application.code)];
+}
+
+function composeMount(application: ApplicationConfig, mount: ApplicationConfig["mounts"][number]): Component {
+  const id = `mount:${application.name}/${mount.name}` as SourceId;
+  // Patterns start at the deployed folder; for a mount elsewhere its name stands for its place in it.
+  const inCode = application.code === undefined ? undefined : pathWithin(application.code, mount.path);
+  const options = {
+    id,
+    root: mount.path,
+    exclude: application.exclude,
+    excludeBase: inCode ?? mount.name,
+    apart: otherMountsWithin(application, mount.path),
+  };
+  return {
+    id,
+    path: `mounts/${application.name}/${mount.name}`,
+    source: () => new MountSource(options),
+    target: (folder) =>
+      new MountTarget(
+        folder === undefined
+          ? options
+          : {
+              ...options,
+              root: join(options.root, folder),
+              excludeBase: join(options.excludeBase, folder),
+              apart: otherMountsWithin(application, join(mount.path, folder)),
+            },
+      ),
+  };
+}
+
+function composeCode(application: ApplicationConfig, code: string): Component {
+  const id = `code:${application.name}` as SourceId;
+  const options = { id, root: code, exclude: application.exclude, mounts: application.mounts.map(({ path }) => path) };
+  return {
+    id,
+    path: `code/${application.name}`,
+    source: () => new CodeSource(options),
+    target: (folder) =>
+      new CodeTarget(folder === undefined ? options : { ...options, root: join(code, folder), excludeBase: folder }),
+  };
+}
+
+/** Mounts inside a folder are components of their own: their paths below it. */
+function otherMountsWithin(application: ApplicationConfig, folder: string): string[] {
+  return application.mounts.flatMap(({ path }) => pathWithin(folder, path) ?? []);
+}
+
+/** "public/media" for /srv/shop/public/media in /srv/shop; undefined if it is not inside, or the folder itself. */
+function pathWithin(folder: string, path: string): string | undefined {
+  const found = relative(folder, path);
+  return found === "" || found === ".." || found.startsWith(`..${sep}`) ? undefined : found;
+}
