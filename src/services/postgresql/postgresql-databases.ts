@@ -6,12 +6,15 @@ import { quoteIdentifier, quoteLiteral, type ScratchNames } from "./postgresql-q
 import { PostgresqlSession } from "./postgresql-session.ts";
 
 /** A session outside of the database that is exchanged: in "postgres", or "template1" where there is none. */
-export async function openMaintenance(connection: PostgresqlConnection): Promise<PostgresqlSession> {
+export async function openMaintenance(
+  connection: PostgresqlConnection,
+  timeoutMs?: number,
+): Promise<PostgresqlSession> {
   const candidates = ["postgres", "template1"].filter((name) => name !== connection.address.database);
   let firstError: unknown;
   for (const database of candidates) {
     try {
-      return await PostgresqlSession.open(connection, database);
+      return await PostgresqlSession.open(connection, database, timeoutMs);
     } catch (error) {
       if (
         !isHoldfastError(error, "SERVICE_DATABASE_MISSING") &&
@@ -34,10 +37,15 @@ export interface DatabaseState {
   readonly absent: boolean;
 }
 
-export async function readState(session: PostgresqlSession, names: ScratchNames): Promise<DatabaseState> {
-  const wanted = Object.values(names as unknown as Record<string, string>).map(quoteLiteral);
+export async function readState(
+  session: PostgresqlSession,
+  names: ScratchNames,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<DatabaseState> {
+  const wanted = [names.live, names.staged, names.old, names.absent].map(quoteLiteral);
   const rows = await session.rows<{ name: string }>(
     `SELECT datname AS name FROM pg_catalog.pg_database WHERE datname IN (${wanted.join(", ")})`,
+    options,
   );
   const there = new Set(rows.map(({ name }) => name));
   return {

@@ -43,28 +43,33 @@ export class PostgresqlSession {
 
   /**
    * Opens a session in `database` (default: the connection's own) and takes its timeouts off, so that it may wait.
+   * The server has to answer within `timeoutMs` (default 30,000).
    * @throws HoldfastError TOOL_MISSING, SERVICE_UNREACHABLE, SERVICE_LOGIN_FAILED, SERVICE_DATABASE_MISSING,
    * SERVICE_PERMISSION_MISSING, TIMEOUT
    */
   static async open(
     connection: PostgresqlConnection,
     database = connection.address.database,
+    timeoutMs = 30_000,
   ): Promise<PostgresqlSession> {
     const session = new PostgresqlSession(connection, database);
     try {
       const [row] = await session.rows<{ version: number }>(
         "SELECT current_setting('server_version_num')::int AS version",
-        { timeoutMs: 30_000 },
+        { timeoutMs },
       );
       session.#opened = true;
       // Whoever administers the server may have set limits for the role; a backup has to be slower than them.
       const off = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
       if ((row?.version ?? 0) >= 140_000) off.push("idle_session_timeout");
       if ((row?.version ?? 0) >= 170_000) off.push("transaction_timeout");
-      for (const name of off) await session.execute(`SET ${name} = 0`);
-      await session.execute("SET client_min_messages = warning");
-      await session.execute("SET standard_conforming_strings = on");
-      await session.execute("SET tcp_keepalives_idle = 30");
+      const settings = [
+        ...off.map((name) => `SET ${name} = 0`),
+        "SET client_min_messages = warning",
+        "SET standard_conforming_strings = on",
+        "SET tcp_keepalives_idle = 30",
+      ];
+      await session.execute(settings.join(" \\; "), { timeoutMs });
       return session;
     } catch (error) {
       await session.close();

@@ -129,8 +129,8 @@ export class PostgresqlTarget implements Target {
     const startedAt = context.clock.monotonicMs();
     const remainingMs = (): number => deadlineMs - (context.clock.monotonicMs() - startedAt);
     try {
-      await using maintenance = await openMaintenance(connection);
-      const state = await readState(maintenance, names);
+      await using maintenance = await openMaintenance(connection, deadlineMs);
+      const state = await readState(maintenance, names, { timeoutMs: Math.max(1, remainingMs()) });
       let tries = 0;
       if (state.staged) {
         const renames = [
