@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import asc from "assemblyscript/asc";
+import { main } from "assemblyscript/asc";
 
 const source = fileURLToPath(new URL("./assembly/gear-chunker.ts", import.meta.url));
 
@@ -10,7 +10,7 @@ const memoryPages = 257;
 /** Compiles assembly/gear-chunker.ts; the same source gives the same bytes. */
 export async function buildChunker(): Promise<Uint8Array> {
   const outputs = new Map<string, Uint8Array>();
-  const { error, stderr } = await asc.main(
+  const { error } = await main(
     [
       source,
       "--outFile",
@@ -34,7 +34,7 @@ export async function buildChunker(): Promise<Uint8Array> {
   );
   const wasm = outputs.get("gear-chunker.wasm");
   if (error !== null || wasm === undefined) {
-    throw new Error(`assembly/gear-chunker.ts does not compile:\n${stderr.toString()}`, { cause: error });
+    throw new Error(`assembly/gear-chunker.ts does not compile:\n${String(error)}`, { cause: error });
   }
   return wasm;
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildChunker } from "./build-wasm.ts";
 import { chunkBytes, GearChunker, gearTable } from "./gear-chunker.ts";
@@ -42,12 +42,12 @@ const lengths = (chunks: readonly Uint8Array[]): number[] => chunks.map((chunk) 
 function referenceLengths(bytes: Uint8Array): number[] {
   const words = new DataView(table.buffer, table.byteOffset);
   const result: number[] = [];
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const limit = Math.min(chunkBytes.max, bytes.length - start);
     let high = 0;
     let low = 0;
     let length = Math.max(0, chunkBytes.min - 64);
-    for (; length < limit; ) {
+    for (; length < limit;) {
       const byte = bytes[start + length] as number;
       const shifted = ((high << 1) | (low >>> 31)) >>> 0;
       const sum = ((low << 1) >>> 0) + words.getUint32(byte * 8, true);

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Entry, FileToWrite, StoredContent } from "../../component/index.ts";
 import { FaultyBackend, LocalBackend, MemoryBackend } from "../../storage/index.ts";

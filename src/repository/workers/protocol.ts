@@ -1,6 +1,7 @@
 import { type Facts, HoldfastError, messageOf } from "../../base/index.ts";
 import type { FileStamp, WriteFileResult } from "../../component/index.ts";
 import type { LoadedBlob } from "../content/open-loaded-blob.ts";
+import type { PackFault } from "../check/check-pack.ts";
 import type { MasterKey } from "../crypto/envelope.ts";
 import type { SharedBlobIndex } from "../index/blob-index.ts";
 import type { BlobType } from "../pack/pack-format.ts";
@@ -63,6 +64,14 @@ export type Job =
       readonly blobs: readonly (LoadedBlob & { readonly targets: readonly BlobTarget[] })[];
     }
   | {
+      /** Verifies a whole pack. `fingerprint` is of the blobs that the index lists for it. */
+      readonly kind: "check-pack";
+      readonly session: number;
+      readonly id: HexId;
+      readonly bytes: Uint8Array;
+      readonly fingerprint: string;
+    }
+  | {
       readonly kind: "read-blobs";
       readonly session: number;
       readonly bytes: Uint8Array;
@@ -96,6 +105,7 @@ export interface JobResults {
   readonly "write-blobs": readonly { readonly file: number; readonly failed: FailedFile }[];
   readonly "read-blobs": readonly Uint8Array<ArrayBuffer>[];
   readonly "reuse-files": readonly ReuseResult[];
+  readonly "check-pack": readonly PackFault[];
   readonly "open-session": undefined;
   readonly flush: undefined;
   readonly "close-session": undefined;

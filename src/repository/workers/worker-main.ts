@@ -1,5 +1,6 @@
 // What a worker thread runs: one job after the other, each without a pause.
 import { parentPort } from "node:worker_threads";
+import { checkPack } from "../check/check-pack.ts";
 import { openLoadedBlob } from "../content/open-loaded-blob.ts";
 import { Sealer } from "../crypto/envelope.ts";
 import type { Answer, FinishedPack, Job, JobKind, JobResults, Order, Request, SessionSetup } from "./protocol.ts";
@@ -81,6 +82,10 @@ function run(job: Job | Order): JobResults[JobKind] {
     case "read-blobs": {
       const { sealer } = sessionOf(job.session);
       return job.blobs.map((blob) => ownMemory(openLoadedBlob(sealer, job.bytes, blob)));
+    }
+    case "check-pack": {
+      const bytes = Buffer.from(job.bytes.buffer, job.bytes.byteOffset, job.bytes.length);
+      return checkPack(sessionOf(job.session).sealer, job.id, bytes, job.fingerprint);
     }
     case "reuse-files":
       return reuseFiles(job.files);

@@ -53,11 +53,11 @@ describe("storing files", () => {
     writeFileSync(path, noise(24 << 20, 1));
     const repository = new BareRepository(new MemoryBackend(), pool);
     const writer = await repository.writer();
-    let reading = true;
+    const state = { reading: true };
     const stored = writer.storeFiles([{ path: Buffer.from(path) }]).finally(() => {
-      reading = false;
+      state.reading = false;
     });
-    while (reading) {
+    while (state.reading) {
       appendFileSync(path, "another line\n");
       await new Promise((resolve) => setImmediate(resolve));
     }
