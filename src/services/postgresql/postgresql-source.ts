@@ -23,14 +23,12 @@ import type { PostgresqlConfig } from "./postgresql-config.ts";
 import { PostgresqlConnection } from "./postgresql-connection.ts";
 import { type DumpPart, type DumpTool, dumpPart } from "./postgresql-dump.ts";
 import { isSqlError, serviceError, sqlState, SqlError } from "./postgresql-errors.ts";
-import { qualifiedName, quoteLiteral, tableFileName } from "./postgresql-quoting.ts";
+import { tableFileName } from "./postgresql-quoting.ts";
+import { preparePositions, readPositions, readPreparedPositions } from "./postgresql-sequences.ts";
 import { PostgresqlSession } from "./postgresql-session.ts";
 import { Tally } from "./postgresql-tally.ts";
 import { checkReadable, checkVersions } from "./postgresql-requirements.ts";
 import { endSessions } from "./postgresql-databases.ts";
-
-/** More positions than this take longer to read than a freeze should; they are then read after it. */
-const sequencesInFreeze = 1000;
 
 interface Prepared {
   readonly context: SourceContext;
@@ -87,6 +85,7 @@ export class PostgresqlSource implements Source {
       const tables = await listTables(session, server.versionNumber);
       const sequences = await listSequences(session);
       checkReadable(connection, server, tables, sequences);
+      await preparePositions(session, sequences);
       if (server.mayCheckpoint) await session.execute("CHECKPOINT");
       this.#prepared = { context, connection, session, server, tool, tables, sequences };
     } catch (error) {
@@ -106,8 +105,7 @@ export class PostgresqlSource implements Source {
       const commands = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT pg_catalog.pg_export_snapshot()"];
       const output = await session.execute(commands.join(" \\; "), { timeoutMs: remainingMs() });
       const snapshot = output.trim();
-      const positions =
-        sequences.length <= sequencesInFreeze ? await readPositions(session, sequences, remainingMs()) : undefined;
+      const positions = await readPreparedPositions(session, sequences, remainingMs());
       this.#frozen = { at, snapshot, positions };
     } catch (error) {
       await session.close();
@@ -161,9 +159,7 @@ export class PostgresqlSource implements Source {
       yield dump("5-large-objects.sql", "large-objects");
     }
     const positions =
-      frozen.positions ??
-      (await this.#sql(async () => readPositions(session, await listSequences(session), undefined))) ??
-      "";
+      frozen.positions ?? (await this.#sql(async () => readPositions(session, await listSequences(session))));
     yield text("6-sequences.sql", positions);
     yield dump("7-post-data.sql", "post-data");
     throwIfAborted(signal);
@@ -278,39 +274,4 @@ function inFileOrder(tables: readonly TableToDump[]): { readonly file: string; r
   return tables
     .map((table) => ({ file: tableFileName(table.schema, table.name), table }))
     .toSorted((a, b) => Buffer.compare(Buffer.from(a.file), Buffer.from(b.file)));
-}
-
-/** Commands that set the sequences to where they are; undefined if one of them has vanished meanwhile. */
-async function readPositions(
-  session: PostgresqlSession,
-  sequences: readonly SequenceToDump[],
-  timeoutMs: number | undefined,
-): Promise<string | undefined> {
-  if (sequences.length === 0) return "";
-  // Sequences are outside of every snapshot: their values are those of this moment, never less than the rows need.
-  const query = sequences
-    .map(
-      ({ schema, name }, at) =>
-        `SELECT ${at} AS at, last_value::text AS value, is_called AS called FROM ${qualifiedName(schema, name)}`,
-    )
-    .join(" UNION ALL ");
-  await session.execute("SAVEPOINT positions");
-  try {
-    const rows = await session.rows<{ at: number; value: string; called: boolean }>(
-      `SELECT * FROM (${query}) s ORDER BY at`,
-      timeoutMs === undefined ? {} : { timeoutMs },
-    );
-    await session.execute("ROLLBACK TO positions");
-    return rows
-      .map(({ at, value, called }) => {
-        const sequence = sequences[at] as SequenceToDump;
-        const name = quoteLiteral(qualifiedName(sequence.schema, sequence.name)).trim();
-        return `SELECT pg_catalog.setval(${name}, ${value}, ${called});\n`;
-      })
-      .join("");
-  } catch (error) {
-    if (!isSqlError(error, sqlState.undefinedTable)) throw error;
-    await session.execute("ROLLBACK TO positions");
-    return undefined;
-  }
 }

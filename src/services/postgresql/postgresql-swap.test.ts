@@ -103,6 +103,27 @@ describe("PostgreSQL's swap", () => {
     expect(state()).toBe("1");
   });
 
+  it("is old or new, open to clients, when its session dies at any moment, and old again after revert", async () => {
+    await using context = await makeTestContext({ contents: backup.contents });
+    const seen = new Set<string>();
+    for (const lifeMs of [0, 5, 10, 20, 30, 40, 60, 200]) {
+      await target().stage(context, restorable(backup));
+      const swapping = target()
+        .swap(context, 5000)
+        .catch((error: unknown) => error);
+      const sessions = `FROM pg_stat_activity WHERE application_name = 'holdfast-${context.operationId}'`;
+      await expect.poll(() => server.sql("postgres", `SELECT count(*) ${sessions}`), { interval: 1 }).not.toBe("");
+      server.sql("postgres", `SELECT pg_sleep(${lifeMs / 1000}); SELECT pg_terminate_backend(pid) ${sessions};`);
+      await swapping;
+      seen.add(state());
+      expect(databases().every((line) => line.endsWith(" true"))).toBe(true);
+      await target().revert(context);
+      expect(state()).toBe("2");
+      expect(databases()).toEqual([`${database} true`]);
+    }
+    expect([...seen].every((value) => value === "1" || value === "2")).toBe(true);
+  });
+
   it("fails in time when a prepared transaction pins the database, and revert leaves it as it was", async () => {
     server.sql(database, "BEGIN; INSERT INTO t VALUES (3); PREPARE TRANSACTION 'pin';");
     await using context = await makeTestContext({ contents: backup.contents });
