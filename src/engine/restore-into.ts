@@ -34,14 +34,19 @@ export async function restoreInto(
       const path = step.below === undefined ? step.path : `${step.path}/${step.below}`;
       const target = join(root, path);
       await mkdir(join(target, ".."), { recursive: true, mode: 0o700 });
-      const stage = await writeTree(target, walkBackup(opened, Buffer.from(path), context.signal), opened.reader, {
-        signal: context.signal,
-        progress: (delta) => progress.add(step.source, delta),
-        warn: (warning) => {
-          warnings.push({ ...warning, source: step.source });
-          context.onEvent({ type: "warning", source: step.source, warning });
+      const stage = await writeTree(
+        Buffer.from(target),
+        walkBackup(opened, Buffer.from(path), context.signal),
+        opened.reader,
+        {
+          signal: context.signal,
+          progress: (delta) => progress.add(step.source, delta),
+          warn: (warning) => {
+            warnings.push({ ...warning, source: step.source });
+            context.onEvent({ type: "warning", source: step.source, warning });
+          },
         },
-      });
+      );
       components.push({ source: step.source, stage });
       reportStored(context, step, stage.files, stage.bytes);
     }
