@@ -25,3 +25,8 @@ export function storedObject(value: unknown, what: string): Readonly<Record<stri
   }
   return value as Readonly<Record<string, unknown>>;
 }
+
+/** What a stored thing's own fault looks like, as opposed to the storage's. */
+export function isDamage(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && (error.code === "REPOSITORY_DAMAGED" || error.code === "ENTRY_UNSAFE");
+}

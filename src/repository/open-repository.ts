@@ -1,6 +1,7 @@
 import { isHoldfastError } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
+import { WorkerVerifier } from "./check/worker-verifier.ts";
 import type { RepositoryConfig } from "./config-file.ts";
 import { createContentReader } from "./content/create-content-reader.ts";
 import type { MasterKey, Sealer } from "./crypto/envelope.ts";
@@ -99,7 +100,8 @@ export class OpenRepository implements Repository {
   async check(options: CheckOptions = {}): Promise<CheckReport> {
     await using lock = await this.#lock(false, options.signal);
     const signal = joinSignals(lock.signal, options.signal);
-    return await checkRepository(this.#files, this.#parts.sealer, { ...options, signal });
+    await using verifier = new WorkerVerifier(this.#pool, this.#parts.key, signal);
+    return await checkRepository(this.#files, this.#parts.sealer, verifier, { ...options, signal });
   }
 
   async stats(): Promise<RepositoryStats> {

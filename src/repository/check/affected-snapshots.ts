@@ -1,10 +1,10 @@
 import { throwIfAborted } from "../../base/index.ts";
+import { isDamage } from "../damage.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { BlobType } from "../pack/pack-format.ts";
 import type { HexId, Snapshot, TreeChild } from "../repository.ts";
 import { decodeTree } from "../tree/decode-tree.ts";
 import type { CheckedIndex } from "./check-index.ts";
-import { isDamage } from "./check-trees.ts";
 import type { Findings } from "./findings.ts";
 
 const none: ReadonlySet<number> = new Set();

@@ -1,15 +1,19 @@
 import { randomInt } from "node:crypto";
 import { isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import type { Backend } from "../../storage/index.ts";
-import type { Sealer } from "../crypto/envelope.ts";
 import { inParallel } from "../in-parallel.ts";
 import type { HexId } from "../repository.ts";
 import type { CheckedIndex } from "./check-index.ts";
-import { checkPack, type PackFault } from "./check-pack.ts";
+import type { PackFault } from "./check-pack.ts";
 import type { Findings } from "./findings.ts";
 
-/** Packs in memory at a time. */
-const loadedAtOnce = 2;
+/** Verifies whole packs, on other threads as a rule. */
+export interface PackVerifier {
+  /** Packs that it is worth to hand over at a time; as many are in memory. */
+  readonly parallel: number;
+  /** `checkPack` of these bytes, which are handed over. `fingerprint` is the index's. */
+  verify(id: HexId, bytes: Buffer, fingerprint: string): Promise<readonly PackFault[]>;
+}
 
 export interface DataCheckOptions {
   /** 0 to 1. */
@@ -21,7 +25,7 @@ export interface DataCheckOptions {
 /** Reads and verifies whole packs, a random share of those in the index. Returns the bytes read. */
 export async function checkData(
   backend: Backend,
-  sealer: Sealer,
+  verifier: PackVerifier,
   index: CheckedIndex,
   findings: Findings,
   options: DataCheckOptions,
@@ -29,12 +33,12 @@ export async function checkData(
   const packs = choosePacks(Array.from(index.summaries.keys()), options.ratio);
   let done = 0;
   let bytesRead = 0;
-  await inParallel(packs, loadedAtOnce, async (id) => {
+  await inParallel(packs, verifier.parallel, async (id) => {
     throwIfAborted(options.signal);
-    const fingerprint = index.summaries.get(id)?.fingerprint;
-    let result = await readPack(backend, sealer, id, fingerprint);
+    const fingerprint = index.summaries.get(id)?.fingerprint ?? "";
+    let result = await readPack(backend, verifier, id, fingerprint);
     // A fault of memory or of the way here does not come twice.
-    if (result.faults.length > 0) result = await readPack(backend, sealer, id, fingerprint);
+    if (result.faults.length > 0) result = await readPack(backend, verifier, id, fingerprint);
     report(id, result.faults, findings);
     bytesRead += result.bytes;
     done += 1;
@@ -45,13 +49,14 @@ export async function checkData(
 
 async function readPack(
   backend: Backend,
-  sealer: Sealer,
+  verifier: PackVerifier,
   id: HexId,
-  fingerprint: string | undefined,
+  fingerprint: string,
 ): Promise<{ readonly bytes: number; readonly faults: readonly PackFault[] }> {
   try {
-    const bytes = await backend.load({ type: "data", name: id });
-    return { bytes: bytes.length, faults: checkPack(sealer, id, bytes, fingerprint) };
+    const pack = await backend.load({ type: "data", name: id });
+    const bytes = pack.length;
+    return { bytes, faults: await verifier.verify(id, pack, fingerprint) };
   } catch (error) {
     // That it is missing has been found before.
     if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return { bytes: 0, faults: [] };

@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import { isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import { inParallel } from "../in-parallel.ts";
 import { BlobIndex } from "../index/blob-index.ts";
 import { decodeIndex, type IndexedPack } from "../index/index-file.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
-import { type PackBlob, packSize } from "../pack/pack-format.ts";
+import { packFingerprint } from "../pack/pack-fingerprint.ts";
+import { packSize } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import type { Findings } from "./findings.ts";
@@ -22,15 +22,6 @@ export interface CheckedIndex extends LoadedIndex {
 }
 
 const loadedAtOnce = 2;
-
-/** Hash over the pack's blobs in the order of their offsets. */
-export function packFingerprint(blobs: readonly PackBlob[]): string {
-  const hash = createHash("sha256");
-  for (const { type, id, offset, length, uncompressedLength } of blobs) {
-    hash.update(`${type} ${offset} ${length} ${uncompressedLength} `).update(id);
-  }
-  return hash.digest("base64");
-}
 
 /** Decodes every index file and loads what is good. */
 export async function checkIndex(

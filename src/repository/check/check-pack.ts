@@ -1,10 +1,10 @@
 import { hash } from "node:crypto";
 import type { Sealer } from "../crypto/envelope.ts";
+import { isDamage } from "../damage.ts";
 import { openBlob } from "../pack/blob-loader.ts";
+import { packFingerprint } from "../pack/pack-fingerprint.ts";
 import { decodePackHeader, decodePackTrailer, type PackBlob, packTrailerSize } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
-import { packFingerprint } from "./check-index.ts";
-import { isDamage } from "./check-trees.ts";
 
 export interface PackFault {
   readonly kind: "pack-damaged" | "blob-damaged" | "index-differs";
@@ -17,7 +17,7 @@ export interface PackFault {
  * Verifies a whole pack: its name, its header, that the index agrees, and the tag, frame and hash of every blob. If the
  * pack does not match its name, its blobs say which of them are hit.
  */
-export function checkPack(sealer: Sealer, id: HexId, bytes: Buffer, fingerprint: string | undefined): PackFault[] {
+export function checkPack(sealer: Sealer, id: HexId, bytes: Buffer, fingerprint: string): PackFault[] {
   const faults: PackFault[] = [];
   if (hash("sha256", bytes, "hex") !== id) {
     faults.push({
@@ -32,7 +32,7 @@ export function checkPack(sealer: Sealer, id: HexId, bytes: Buffer, fingerprint:
     if (!isDamage(error)) throw error;
     return [...faults, { kind: "pack-damaged", message: error.message }];
   }
-  if (fingerprint !== undefined && packFingerprint(blobs) !== fingerprint) {
+  if (packFingerprint(blobs) !== fingerprint) {
     faults.push({
       kind: "index-differs",
       message: `The index lists other blobs for the pack ${id} than the pack does.`,

@@ -8,7 +8,9 @@ import { eachIndexedPack } from "../index/load-index.ts";
 import { createRepository, openRepository } from "../open.ts";
 import type { CheckFinding, Snapshot } from "../repository.ts";
 import { UnpackedFiles } from "../unpacked-files.ts";
-import { choosePacks } from "./check-data.ts";
+import { choosePacks, type PackVerifier } from "./check-data.ts";
+import { checkPack } from "./check-pack.ts";
+import { checkRepository } from "./check-repository.ts";
 
 const password = "p";
 const at = new Date("2026-01-01T00:00:00Z");
@@ -20,6 +22,7 @@ let original: MemoryBackend;
 let first: Snapshot;
 let second: Snapshot;
 let files: UnpackedFiles;
+let sealer: Sealer;
 
 async function* entries(own: string): AsyncGenerator<Entry> {
   yield generatedDirectory("", at);
@@ -47,7 +50,8 @@ beforeAll(async () => {
   await createRepository(original, { password });
   first = await backUp(original, "first");
   second = await backUp(original, "second");
-  files = new UnpackedFiles(original, new Sealer(await findMasterKey(original, password)));
+  sealer = new Sealer(await findMasterKey(original, password));
+  files = new UnpackedFiles(original, sealer);
 });
 
 async function handlesOf(backend: MemoryBackend, type: FileType): Promise<FileHandle[]> {
@@ -78,13 +82,13 @@ const flip =
     return bytes;
   };
 
+const verifier: PackVerifier = {
+  parallel: 2,
+  verify: async (id, bytes, fingerprint) => checkPack(sealer, id, bytes, fingerprint),
+};
+
 async function check(backend: MemoryBackend, readDataRatio = 0): Promise<readonly CheckFinding[]> {
-  const repository = await openRepository(backend, { password, workers: 1 });
-  try {
-    return (await repository.check({ readDataRatio })).findings;
-  } finally {
-    await repository.close();
-  }
+  return (await checkRepository(new UnpackedFiles(backend, sealer), sealer, verifier, { readDataRatio })).findings;
 }
 
 async function packsOf(): Promise<IndexedPack[]> {
@@ -199,7 +203,7 @@ describe("check", () => {
   it("tells an index that repeats another from one that contradicts it", async () => {
     const packs = await packsOf();
     const backend = await copy();
-    const target = new UnpackedFiles(backend, new Sealer(await findMasterKey(backend, password)));
+    const target = new UnpackedFiles(backend, sealer);
     await target.save("index", encodeIndex(packs));
     const hints = await check(backend, 1);
     expect(hints).toHaveLength(packs.length);
@@ -215,7 +219,7 @@ describe("check", () => {
     const packs = await packsOf();
     const backend = await copy();
     for (const handle of await handlesOf(backend, "index")) await backend.remove(handle);
-    const target = new UnpackedFiles(backend, new Sealer(await findMasterKey(backend, password)));
+    const target = new UnpackedFiles(backend, sealer);
     const swapped = packs.map(({ id, blobs }) => ({
       id,
       blobs: blobs.map((blob) => ({ ...blob, id: Buffer.alloc(32, 1) })),

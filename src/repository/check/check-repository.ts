@@ -1,5 +1,6 @@
 import { throwIfAborted } from "../../base/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
+import { isDamage } from "../damage.ts";
 import { hexIdOf } from "../hex-id.ts";
 import { inParallel } from "../in-parallel.ts";
 import { BlobLoader } from "../pack/blob-loader.ts";
@@ -7,10 +8,10 @@ import type { CheckOptions, CheckReport, Snapshot } from "../repository.ts";
 import { decodeSnapshot } from "../snapshot/snapshot-format.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import { affectedSnapshots } from "./affected-snapshots.ts";
-import { checkData } from "./check-data.ts";
+import { checkData, type PackVerifier } from "./check-data.ts";
 import { checkIndex } from "./check-index.ts";
 import { checkPacks } from "./check-packs.ts";
-import { checkTrees, isDamage } from "./check-trees.ts";
+import { checkTrees } from "./check-trees.ts";
 import { Findings } from "./findings.ts";
 
 /**
@@ -20,6 +21,7 @@ import { Findings } from "./findings.ts";
 export async function checkRepository(
   files: UnpackedFiles,
   sealer: Sealer,
+  verifier: PackVerifier,
   options: CheckOptions = {},
 ): Promise<CheckReport> {
   const { readDataRatio = 0, signal, onProgress } = options;
@@ -39,7 +41,7 @@ export async function checkRepository(
   const bytesRead =
     readDataRatio === 0
       ? 0
-      : await checkData(backend, sealer, index, findings, { ratio: readDataRatio, signal, onProgress });
+      : await checkData(backend, verifier, index, findings, { ratio: readDataRatio, signal, onProgress });
   const affected = await affectedSnapshots(snapshots, index, loader, findings, signal);
   return { findings: findings.list(affected), snapshots: snapshots.length, packs, blobs: index.blobCount, bytesRead };
 }

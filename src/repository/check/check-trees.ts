@@ -1,4 +1,5 @@
-import { HoldfastError, throwIfAborted } from "../../base/index.ts";
+import { throwIfAborted } from "../../base/index.ts";
+import { isDamage } from "../damage.ts";
 import { BlobIndex } from "../index/blob-index.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { HexId, Snapshot, TreeChild } from "../repository.ts";
@@ -56,11 +57,6 @@ async function loadTree(
     findings.error("tree-damaged", error.message, { part });
     return [];
   }
-}
-
-/** What a stored thing's own fault looks like, as opposed to the storage's. */
-export function isDamage(error: unknown): error is HoldfastError {
-  return error instanceof HoldfastError && (error.code === "REPOSITORY_DAMAGED" || error.code === "ENTRY_UNSAFE");
 }
 
 function checkContent(blobIds: Uint8Array, index: CheckedIndex, lost: Set<HexId>, findings: Findings): void {

@@ -5,6 +5,7 @@ import type { PackFault } from "../check/check-pack.ts";
 import type { MasterKey } from "../crypto/envelope.ts";
 import type { SharedBlobIndex } from "../index/blob-index.ts";
 import type { BlobType } from "../pack/pack-format.ts";
+import type { HexId } from "../repository.ts";
 
 /** What a worker needs once for all jobs of one writer or reader. */
 export interface SessionSetup {
