@@ -22,6 +22,8 @@ export const emptyRdbContents = (): RdbContents => ({
 
 /** Of the auxiliary fields those that depend on the data alone; `lua` holds scripts of servers before 7. */
 const keptAux = new Set(["redis-ver", "redis-bits", "valkey-ver", "lua"]);
+const expiryOpcode = Buffer.of(252);
+const typeBytes = Array.from({ length: 256 }, (_, type) => Buffer.of(type));
 const outputBytes = 512 * 1024;
 
 export interface CanonicalRdbOptions {
@@ -48,44 +50,43 @@ export async function* canonicalRdb(
   for await (const records of readRdb(chunks)) {
     throwIfAborted(signal);
     for (const record of records) {
-      if (record.kind === "key") await addKey(sorter, contents, record);
-      else addOther(record, contents, head, functions);
+      if (record.kind !== "key") addOther(record, contents, head, functions);
+      else if (addKey(sorter, contents, record)) await sorter.spill();
     }
   }
-  functions.sort(Buffer.compare);
+  functions.sort((a, b) => a.compare(b));
   yield Buffer.concat([...head, ...functions]);
 
   let parts: Buffer[] = [];
   let size = 0;
   let database = -1;
-  for await (const record of sorter.sorted()) {
-    if (record.database !== database) {
-      database = record.database;
-      const counts = [contents.keys.get(database) ?? 0, contents.expiring.get(database) ?? 0];
-      parts.push(Buffer.of(254), rdbLength(database), Buffer.of(251), ...counts.map(rdbLength));
+  for await (const records of sorter.sorted()) {
+    for (const record of records) {
+      if (record.database !== database) {
+        database = record.database;
+        const counts = [contents.keys.get(database) ?? 0, contents.expiring.get(database) ?? 0];
+        parts.push(Buffer.of(254), rdbLength(database), Buffer.of(251), ...counts.map(rdbLength));
+      }
+      parts.push(record.bytes);
+      size += record.bytes.length;
+      if (size < outputBytes) continue;
+      throwIfAborted(signal);
+      yield Buffer.concat(parts);
+      parts = [];
+      size = 0;
     }
-    parts.push(record.bytes);
-    size += record.bytes.length;
-    if (size < outputBytes) continue;
-    throwIfAborted(signal);
-    yield Buffer.concat(parts);
-    parts = [];
-    size = 0;
   }
   yield Buffer.concat([...parts, Buffer.of(255), Buffer.alloc(contents.version >= 5 ? 8 : 0)]);
 }
 
-async function addKey(
-  sorter: RecordSorter,
-  contents: RdbContents,
-  record: Extract<RdbRecord, { kind: "key" }>,
-): Promise<void> {
+function addKey(sorter: RecordSorter, contents: RdbContents, record: Extract<RdbRecord, { kind: "key" }>): boolean {
   const { database, expiresAt } = record;
   contents.keys.set(database, (contents.keys.get(database) ?? 0) + 1);
   if (expiresAt !== undefined) contents.expiring.set(database, (contents.expiring.get(database) ?? 0) + 1);
-  const expiry = expiresAt === undefined ? [] : [Buffer.of(252), expiresAt];
-  const bytes = Buffer.concat([...expiry, Buffer.of(record.type), record.rawKey, record.value]);
-  await sorter.add({ database, key: record.key, bytes });
+  const expiry = expiresAt === undefined ? [] : [expiryOpcode, expiresAt];
+  // One copy for key and record: what the reader hands out is good only until its next batch.
+  const copy = Buffer.concat([record.key, ...expiry, typeBytes[record.type] as Buffer, record.rawKey, record.value]);
+  return sorter.add({ database, key: copy.subarray(0, record.key.length), bytes: copy.subarray(record.key.length) });
 }
 
 function addOther(record: RdbRecord, contents: RdbContents, head: Buffer[], functions: Buffer[]): void {

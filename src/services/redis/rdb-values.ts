@@ -45,7 +45,7 @@ function sortedMembers(cursor: RdbCursor, start: number, headBytes: number, skip
     skip(cursor);
     members.push(cursor.bytes.subarray(from, cursor.at));
   }
-  members.sort(Buffer.compare);
+  members.sort((a, b) => a.compare(b));
   return Buffer.concat([head, ...members]);
 }
 

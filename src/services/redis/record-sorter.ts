@@ -13,6 +13,8 @@ const fanIn = 32;
 /** What an object and its two buffers cost beside their bytes. */
 const overheadBytes = 300;
 const headBytes = 16;
+const runBufferBytes = 256 * 1024;
+const mergedRecords = 1000;
 
 /**
  * Sorts records by database and key in bounded memory: runs of about `memoryBytes` are sorted, written to files in
@@ -31,19 +33,23 @@ export class RecordSorter {
     this.#memoryBytes = memoryBytes;
   }
 
-  /** Takes copies of the record's bytes. */
-  async add(record: SortedRecord): Promise<void> {
-    this.#run.push({ database: record.database, key: Buffer.from(record.key), bytes: Buffer.from(record.bytes) });
+  /** Keeps the record's buffers. Returns true when `spill` must be awaited before the next one is added. */
+  add(record: SortedRecord): boolean {
+    this.#run.push(record);
     this.#runBytes += record.key.length + record.bytes.length + overheadBytes;
-    if (this.#runBytes < this.#memoryBytes) return;
+    return this.#runBytes >= this.#memoryBytes;
+  }
+
+  /** Writes what is in memory to a file. */
+  async spill(): Promise<void> {
     this.#run.sort(compare);
-    this.#files.push(await this.#write(this.#run));
+    this.#files.push(await this.#write(fromArray(this.#run)));
     this.#run = [];
     this.#runBytes = 0;
   }
 
-  /** All records in order. Removes its files at the end, also when left early. */
-  async *sorted(): AsyncIterable<SortedRecord> {
+  /** All records in order, in batches. Removes its files at the end, also when left early. */
+  async *sorted(): AsyncIterable<readonly SortedRecord[]> {
     this.#run.sort(compare);
     try {
       while (this.#files.length > fanIn) {
@@ -52,14 +58,14 @@ export class RecordSorter {
         this.#files = [...this.#files.slice(fanIn), merged];
         await Promise.all(merging.map((file) => rm(file)));
       }
-      if (this.#files.length === 0) yield* this.#run;
+      if (this.#files.length === 0) yield this.#run;
       else yield* merge([...this.#files.map(readRun), fromArray(this.#run)]);
     } finally {
       await Promise.all(this.#files.map((file) => rm(file, { force: true })));
     }
   }
 
-  async #write(records: Iterable<SortedRecord> | AsyncIterable<SortedRecord>): Promise<string> {
+  async #write(batches: AsyncIterable<readonly SortedRecord[]>): Promise<string> {
     this.#made += 1;
     const path = join(this.#directory, `sorted-${this.#made}.run`);
     await using file = await open(path, "w", 0o600);
@@ -71,14 +77,16 @@ export class RecordSorter {
       parts = [];
       size = 0;
     };
-    for await (const { database, key, bytes } of records) {
-      const head = Buffer.alloc(headBytes);
-      head.writeUInt32LE(database, 0);
-      head.writeUInt32LE(key.length, 4);
-      head.writeDoubleLE(bytes.length, 8);
-      parts.push(head, key, bytes);
-      size += headBytes + key.length + bytes.length;
-      if (size > 1 << 20) await flush();
+    for await (const batch of batches) {
+      for (const { database, key, bytes } of batch) {
+        const head = Buffer.allocUnsafe(headBytes);
+        head.writeUInt32LE(database, 0);
+        head.writeUInt32LE(key.length, 4);
+        head.writeDoubleLE(bytes.length, 8);
+        parts.push(head, key, bytes);
+        size += headBytes + key.length + bytes.length;
+        if (size > 1 << 20) await flush();
+      }
     }
     await flush();
     return path;
@@ -89,55 +97,83 @@ function compare(a: SortedRecord, b: SortedRecord): number {
   return a.database - b.database || Buffer.compare(a.key, b.key);
 }
 
-async function* fromArray(records: readonly SortedRecord[]): AsyncIterable<SortedRecord> {
-  yield* records;
+async function* fromArray(records: readonly SortedRecord[]): AsyncIterable<readonly SortedRecord[]> {
+  yield records;
 }
 
-async function* readRun(path: string): AsyncIterable<SortedRecord> {
+async function* readRun(path: string): AsyncIterable<readonly SortedRecord[]> {
   await using file = await open(path, "r");
-  let buffer: Buffer = Buffer.alloc(0);
-  let position = 0;
-  const fill = async (length: number): Promise<boolean> => {
-    if (buffer.length >= length) return true;
-    const more = await readAt(file, position, Math.max(length - buffer.length, 256 * 1024));
+  let rest: Buffer = Buffer.alloc(0);
+  let wanted = runBufferBytes;
+  for (let position = 0; ;) {
+    const more = await readAt(file, position, wanted);
     position += more.length;
-    buffer = Buffer.concat([buffer, more]);
-    return buffer.length >= length;
-  };
-  while (await fill(headBytes)) {
-    const database = buffer.readUInt32LE(0);
-    const keyEnd = headBytes + buffer.readUInt32LE(4);
-    const end = keyEnd + buffer.readDoubleLE(8);
-    if (!(await fill(end))) throw new Error(`The sorting file ${path} ends early.`);
-    yield { database, key: buffer.subarray(headBytes, keyEnd), bytes: buffer.subarray(keyEnd, end) };
-    buffer = buffer.subarray(end);
+    const buffer = rest.length === 0 ? more : Buffer.concat([rest, more]);
+    const batch: SortedRecord[] = [];
+    let at = 0;
+    wanted = runBufferBytes;
+    while (at + headBytes <= buffer.length) {
+      const keyEnd = at + headBytes + buffer.readUInt32LE(at + 4);
+      const end = keyEnd + buffer.readDoubleLE(at + 8);
+      if (end > buffer.length) {
+        wanted = Math.max(wanted, end - buffer.length);
+        break;
+      }
+      const key = buffer.subarray(at + headBytes, keyEnd);
+      batch.push({ database: buffer.readUInt32LE(at), key, bytes: buffer.subarray(keyEnd, end) });
+      at = end;
+    }
+    rest = buffer.subarray(at);
+    if (batch.length > 0) yield batch;
+    if (more.length > 0) continue;
+    if (rest.length > 0) throw new Error(`The sorting file ${path} ends early.`);
+    return;
   }
 }
 
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
+  const bytes = Buffer.allocUnsafeSlow(length);
   const { bytesRead } = await file.read(bytes, 0, length, position);
   return bytes.subarray(0, bytesRead);
 }
 
-async function* merge(runs: readonly AsyncIterable<SortedRecord>[]): AsyncIterable<SortedRecord> {
-  const iterators = runs.map((run) => run[Symbol.asyncIterator]());
+interface Run {
+  readonly iterator: AsyncIterator<readonly SortedRecord[]>;
+  batch: readonly SortedRecord[];
+  at: number;
+}
+
+async function* merge(
+  sources: readonly AsyncIterable<readonly SortedRecord[]>[],
+): AsyncIterable<readonly SortedRecord[]> {
+  const runs: Run[] = sources.map((source) => ({ iterator: source[Symbol.asyncIterator](), batch: [], at: 0 }));
+  const advance = async (run: Run): Promise<boolean> => {
+    const next = await run.iterator.next();
+    run.batch = next.done === true ? [] : next.value;
+    run.at = 0;
+    return run.batch.length > 0;
+  };
   try {
-    const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
-    for (;;) {
-      let least: SortedRecord | undefined;
-      let leastIndex = -1;
-      for (const [index, head] of heads.entries()) {
-        if (head.done !== true && (least === undefined || compare(head.value, least) < 0)) {
-          least = head.value;
-          leastIndex = index;
-        }
+    let open: Run[] = [];
+    for (const run of runs) if (await advance(run)) open.push(run);
+    let merged: SortedRecord[] = [];
+    while (open.length > 0) {
+      let least = open[0] as Run;
+      for (const run of open) if (compare(head(run), head(least)) < 0) least = run;
+      merged.push(head(least));
+      least.at += 1;
+      if (least.at === least.batch.length && !(await advance(least))) {
+        const done = least;
+        open = open.filter((run) => run !== done);
       }
-      if (least === undefined) return;
-      yield least;
-      heads[leastIndex] = await (iterators[leastIndex] as AsyncIterator<SortedRecord>).next();
+      if (merged.length < mergedRecords) continue;
+      yield merged;
+      merged = [];
     }
+    yield merged;
   } finally {
-    await Promise.all(iterators.map((iterator) => iterator.return?.()));
+    for (const { iterator } of runs) await iterator.return?.();
   }
 }
+
+const head = (run: Run): SortedRecord => run.batch[run.at] as SortedRecord;

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { HoldfastError, isHoldfastError, messageOf } from "../../base/index.ts";
 import type { RedisAddress } from "./redis-config.ts";
 import { openTransport, unreachable } from "./redis-transport.ts";
-import { encodeCommand, RespError, RespParser, type RespReply } from "./resp-parser.ts";
+import { commandParts, RespError, RespParser, type RespReply } from "./resp-parser.ts";
 
 interface Waiting {
   readonly resolve: (reply: RespReply) => void;
@@ -58,10 +58,14 @@ export class RedisConnection {
   async send(args: readonly (string | Uint8Array)[], timeoutMs: number = defaultReplyTimeoutMs): Promise<RespReply> {
     if (this.#failure !== undefined) throw this.#failure;
     const reply = new Promise<RespReply>((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    this.#stream.write(encodeCommand(args));
+    this.#stream.write(Buffer.concat(commandParts(args)));
+    return await this.#within(reply, String(args[0]), timeoutMs);
+  }
+
+  async #within<T>(reply: Promise<T>, what: string, timeoutMs: number): Promise<T> {
     const timer = setTimeout(() => {
       // The replies that follow could not be told apart any more, so the connection is of no further use.
-      this.#fail(unreachable(this.address, `no reply to ${String(args[0])} within ${timeoutMs} ms`));
+      this.#fail(unreachable(this.address, `no reply to ${what} within ${Math.round(timeoutMs)} ms`));
       this.#stream.destroy();
     }, timeoutMs);
     try {
@@ -78,16 +82,23 @@ export class RedisConnection {
     return reply;
   }
 
-  /** Waits until the stream takes more, so that pipelined commands do not pile up in memory. */
-  async writable(): Promise<void> {
-    if (!this.#stream.writableNeedDrain || this.#failure !== undefined) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#stream.off("drain", done).off("close", done);
-        resolve();
+  /** Sends commands in one go; error replies are returned. Fails as `send` does, `timeoutMs` being for all together. */
+  async sendAll(
+    commands: readonly (readonly (string | Uint8Array)[])[],
+    timeoutMs: number = defaultReplyTimeoutMs,
+  ): Promise<RespReply[]> {
+    if (commands.length === 0) return [];
+    if (this.#failure !== undefined) throw this.#failure;
+    const replies: RespReply[] = [];
+    const all = new Promise<RespReply[]>((resolve, reject) => {
+      const take = (reply: RespReply): void => {
+        replies.push(reply);
+        if (replies.length === commands.length) resolve(replies);
       };
-      this.#stream.on("drain", done).on("close", done);
+      for (let left = commands.length; left > 0; left -= 1) this.#waiting.push({ resolve: take, reject });
     });
+    this.#stream.write(Buffer.concat(commands.flatMap(commandParts)));
+    return await this.#within(all, `${commands.length} commands`, timeoutMs);
   }
 
   /** Stops reading replies and hands out the stream, what has arrived of it put back. */

@@ -1,6 +1,6 @@
 import { HoldfastError, throwIfAborted } from "../../base/index.ts";
 import { crc64 } from "./crc64.ts";
-import { readRdb, type RdbRecord } from "./rdb-reader.ts";
+import { readRdb } from "./rdb-reader.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { MemoryWatch } from "./redis-memory.ts";
 import { RespError } from "./resp-parser.ts";
@@ -8,6 +8,14 @@ import { RespError } from "./resp-parser.ts";
 /** What is sent before its replies are waited for. */
 const windowBytes = 4 * 1024 * 1024;
 const windowCommands = 2000;
+
+const windowTimeoutMs = 300_000;
+
+interface KeyCommand {
+  readonly args: readonly (string | Buffer)[];
+  readonly database: number;
+  readonly type: number;
+}
 
 export interface LoadOptions {
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -37,24 +45,30 @@ export async function loadRdb(connection: RedisConnection, options: LoadOptions)
   let moduleData = false;
   let ending: Buffer = Buffer.alloc(2);
   let database = -1;
-  let window: Promise<void>[] = [];
+  let window: KeyCommand[] = [];
   let bytes = 0;
+  // The window before is on its way while the next one is made.
+  let sending: Promise<void> = Promise.resolve();
+  const send = async (commands: readonly KeyCommand[], sent: number): Promise<void> => {
+    const replies = await connection.sendAll(
+      commands.map((command) => command.args),
+      windowTimeoutMs,
+    );
+    for (const [index, reply] of replies.entries()) {
+      const command = commands[index];
+      if (reply instanceof RespError && command !== undefined) throw keyRefused(connection, command, reply);
+    }
+    options.onBytes(sent);
+  };
   const flush = async (): Promise<void> => {
-    const results = await Promise.allSettled(window);
-    window = [];
-    options.onBytes(bytes);
-    bytes = 0;
-    const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+    await sending;
     throwIfAborted(options.signal);
     await options.memory.check();
-  };
-  const restore = async (
-    record: Extract<RdbRecord, { kind: "key" }>,
-    args: readonly (string | Buffer)[],
-  ): Promise<void> => {
-    const reply = await connection.send(args);
-    if (reply instanceof RespError) throw keyRefused(connection, record, reply);
+    sending = send(window, bytes);
+    // It is awaited with the next window; until then its failure must not count as unhandled.
+    sending.catch(() => undefined);
+    window = [];
+    bytes = 0;
   };
   try {
     for await (const records of readRdb(options.chunks)) {
@@ -65,20 +79,23 @@ export async function loadRdb(connection: RedisConnection, options: LoadOptions)
         if (record.kind !== "key") continue;
         if (record.database !== database) {
           await flush();
+          await sending;
           database = record.database;
           await connection.call(["SELECT", String(await options.stagedDatabase(database))]);
         }
         keys.set(database, (keys.get(database) ?? 0) + 1);
         const expiry = record.expiresAt === undefined ? "0" : String(record.expiresAt.readBigInt64LE(0));
         const payload = sealed([Buffer.of(record.type), record.value], ending);
-        window.push(restore(record, ["RESTORE", record.key, expiry, payload, "ABSTTL"]));
+        const args = ["RESTORE", Buffer.from(record.key), expiry, payload, "ABSTTL"];
+        window.push({ args, database, type: record.type });
         bytes += payload.length + record.key.length;
         if (bytes >= windowBytes || window.length >= windowCommands) await flush();
       }
     }
     await flush();
+    await sending;
   } finally {
-    await Promise.allSettled(window);
+    await sending.catch(() => undefined);
   }
   return { keys, functions: sealed(functions, ending), moduleData };
 }
@@ -95,12 +112,8 @@ function versionBytes(version: number): Buffer {
   return bytes;
 }
 
-function keyRefused(
-  connection: RedisConnection,
-  record: Extract<RdbRecord, { kind: "key" }>,
-  reply: RespError,
-): HoldfastError {
-  const facts = { server: connection.address.label, database: record.database, valueType: record.type };
+function keyRefused(connection: RedisConnection, { database, type }: KeyCommand, reply: RespError): HoldfastError {
+  const facts = { server: connection.address.label, database, valueType: type };
   if (reply.prefix === "NOPERM") {
     return new HoldfastError(
       "SERVICE_PERMISSION_MISSING",
@@ -117,6 +130,6 @@ function keyRefused(
       : /version or checksum|Bad data format/.test(reply.message)
         ? "Restore into a server of the version that the backup was taken from or newer, with the same modules."
         : "See the server's log.";
-  const message = `Redis at ${connection.address.label} does not take a key of database ${record.database}: ${reply.message}. Nothing was changed.`;
+  const message = `Redis at ${connection.address.label} does not take a key of database ${database}: ${reply.message}. Nothing was changed.`;
   return new HoldfastError("SERVICE_STAGE_FAILED", message, { facts, remedy });
 }

@@ -1,10 +1,10 @@
 import { HoldfastError } from "../../base/index.ts";
 import type { RedisConnection } from "./redis-connection.ts";
-import { RespError } from "./resp-parser.ts";
+import { replyText, RespError } from "./resp-parser.ts";
 
 /** INFO as a map; `section` as in the manual, "everything" is not asked for. */
 export async function readInfo(connection: RedisConnection, section: string): Promise<ReadonlyMap<string, string>> {
-  const text = String(await connection.call(["INFO", section]));
+  const text = replyText(await connection.call(["INFO", section]));
   const info = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {
     const colon = line.indexOf(":");
@@ -63,7 +63,7 @@ export async function usedDatabases(connection: RedisConnection): Promise<number
 export async function readSetting(connection: RedisConnection, name: string): Promise<string | undefined> {
   const reply = await connection.send(["CONFIG", "GET", name]);
   if (reply instanceof RespError || !Array.isArray(reply) || reply.length < 2) return undefined;
-  return String(reply[1]);
+  return replyText(reply[1]);
 }
 
 /** How many logical databases the server has; asked by SELECT where CONFIG is not permitted (then at most 64). */

@@ -18,7 +18,7 @@ import { RedisConnection } from "./redis-connection.ts";
 import { inspectServer, readInfo, type RedisServer } from "./redis-server-facts.ts";
 import { changeSettings, notedSettings, restoreSettings } from "./redis-settings.ts";
 import { RedisSnapshot } from "./redis-snapshot.ts";
-import { RespError } from "./resp-parser.ts";
+import { replyText, RespError } from "./resp-parser.ts";
 
 const pollMs = 3;
 
@@ -181,7 +181,7 @@ export class RedisSource implements Source {
   async #readAcl(control: RedisConnection): Promise<void> {
     const reply = await control.send(["ACL", "LIST"]);
     if (reply instanceof RespError || !Array.isArray(reply)) return;
-    this.#acl = `${reply.map(String).sort().join("\n")}\n`;
+    this.#acl = `${reply.map(replyText).sort().join("\n")}\n`;
   }
 
   async #checkCommands(control: RedisConnection): Promise<void> {
@@ -236,9 +236,8 @@ export class RedisSource implements Source {
 
 /** True while the server has a child that saves or rewrites: then it forks for nobody else. */
 async function childRuns(control: RedisConnection, timeoutMs?: number): Promise<boolean> {
-  const text = String(
-    await control.call(["INFO", "persistence"], timeoutMs === undefined ? undefined : Math.max(1, timeoutMs)),
-  );
+  const timeout = timeoutMs === undefined ? undefined : Math.max(1, timeoutMs);
+  const text = replyText(await control.call(["INFO", "persistence"], timeout));
   return /^(rdb_bgsave_in_progress|aof_rewrite_in_progress|module_fork_in_progress):1/m.test(text);
 }
 

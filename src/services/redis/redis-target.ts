@@ -16,7 +16,7 @@ import {
   transaction,
   writePlan,
 } from "./redis-swap-plan.ts";
-import { RespError } from "./resp-parser.ts";
+import { replyText, RespError } from "./resp-parser.ts";
 
 const undoTimeoutMs = 60_000;
 
@@ -184,7 +184,7 @@ export class RedisTarget implements Target {
     for await (const chunk of context.contents.read(entry.content, context.signal)) parts.push(chunk);
     const reply = await control.send(["ACL", "LIST"]);
     const now =
-      reply instanceof RespError || !Array.isArray(reply) ? undefined : `${reply.map(String).sort().join("\n")}\n`;
+      reply instanceof RespError || !Array.isArray(reply) ? undefined : `${reply.map(replyText).sort().join("\n")}\n`;
     if (now === Buffer.concat(parts).toString()) return;
     context.warn({
       kind: "redis-acl-differs",

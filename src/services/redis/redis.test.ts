@@ -7,7 +7,7 @@ import { readSetting, usedDatabases } from "./redis-server-facts.ts";
 import { RedisSource } from "./redis-source.ts";
 import { RedisTarget } from "./redis-target.ts";
 import { type RedisTestServer, startRedis } from "./redis-test-server.ts";
-import type { RespReply } from "./resp-parser.ts";
+import { replyText, type RespReply } from "./resp-parser.ts";
 
 const id = "service:cache" as SourceId;
 let server: RedisTestServer;
@@ -65,10 +65,10 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
           .sort()) {
           // The place of a staged restore is not the application's.
           if (key.startsWith("holdfast:")) {
-            while (lines.at(-1)?.startsWith(`${database} `) === true) lines.pop();
+            while (lines.at(-1)?.startsWith(`${database} `)) lines.pop();
             break;
           }
-          lines.push(`${database} ${key} ${await digest(client, key)} ${String(await call("PEXPIRETIME", key))}`);
+          lines.push(`${database} ${key} ${await digest(client, key)} ${replyText(await call("PEXPIRETIME", key))}`);
         }
       }
       return lines.join("\n");
@@ -111,7 +111,7 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
         for (const key of (await call("KEYS", "holdfast:*")) as Buffer[]) found.push(`${database}: ${String(key)}`);
       }
       if ((await readSetting(client, "repl-diskless-sync-delay")) !== "5") found.push("repl-diskless-sync-delay");
-      const clients = String(await call("CLIENT", "LIST"))
+      const clients = replyText(await call("CLIENT", "LIST"))
         .trim()
         .split("\n");
       if (clients.length > 1) found.push(...clients);
@@ -126,7 +126,7 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
 }
 
 async function digest(client: RedisConnection, key: string): Promise<string> {
-  const type = String(await client.call(["TYPE", key]));
+  const type = replyText(await client.call(["TYPE", key]));
   const reads: Record<string, string[]> = {
     string: ["GET", key],
     hash: ["HGETALL", key],
@@ -140,7 +140,7 @@ async function digest(client: RedisConnection, key: string): Promise<string> {
     Array.isArray(value) && type === "hash"
       ? value.flatMap((field, at) => (at % 2 === 0 ? [`${field}=${value[at + 1]}`] : []))
       : value;
-  const ordered = Array.isArray(pairs) && (type === "set" || type === "hash") ? pairs.sort() : pairs;
+  const ordered = Array.isArray(pairs) && (type === "set" || type === "hash") ? pairs.map(String).sort() : pairs;
   const groups = type === "stream" ? plain(await client.call(["XINFO", "GROUPS", key])) : "";
   return `${type} ${JSON.stringify(ordered)} ${JSON.stringify(groups)}`;
 }

@@ -67,7 +67,7 @@ export class RespParser {
     const kind = this.#buffer[this.#at];
     const line = this.#buffer.toString("utf8", this.#at + 1, end);
     this.#at = end + 2;
-    switch (kind) {
+    switch (kind ?? 0) {
       case 0x2b:
         return line;
       case 0x2d:
@@ -107,13 +107,14 @@ export class RespParser {
   }
 }
 
-/** A command as RESP sends it, in pieces that need no copying of large arguments. */
-export function encodeCommand(args: readonly (string | Uint8Array)[]): Buffer {
-  const parts: (Buffer | Uint8Array)[] = [Buffer.from(`*${args.length}\r\n`)];
-  const crlf = Buffer.from("\r\n");
+const crlf = Buffer.from("\r\n");
+
+/** A command as RESP sends it, in pieces to be joined. */
+export function commandParts(args: readonly (string | Uint8Array)[]): Uint8Array[] {
+  const parts: Uint8Array[] = [Buffer.from(`*${args.length}\r\n`)];
   for (const arg of args) {
     const bytes = typeof arg === "string" ? Buffer.from(arg) : arg;
     parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, crlf);
   }
-  return Buffer.concat(parts);
+  return parts;
 }

@@ -39,4 +39,5 @@ function countRows(database: DatabaseSync): Record<string, number> {
   return counts;
 }
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
 parentPort?.postMessage(inspect(String(workerData)));
