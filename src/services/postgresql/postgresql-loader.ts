@@ -88,6 +88,8 @@ function loadError(connection: PostgresqlConnection, error: SqlError | undefined
     [sqlState.diskFull]: "Free space on the database server: a restore needs room for a second copy of the database.",
     [sqlState.featureNotSupported]: "Install the extension that the message names on the database server.",
     [sqlState.undefinedFile]: "Install the extension that the message names on the database server.",
+    [sqlState.undefinedObject]:
+      "Create what the message names (a tablespace, say) on the database server: it is not part of a database.",
   };
   return serviceError(error, doing, "SERVICE_STAGE_FAILED", {
     remedy: remedies[error.sqlState] ?? "The live database was not changed. See the server's log for the statement.",

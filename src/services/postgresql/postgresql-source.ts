@@ -28,7 +28,7 @@ import { preparePositions, readPositions, readPreparedPositions } from "./postgr
 import { PostgresqlSession } from "./postgresql-session.ts";
 import { Tally } from "./postgresql-tally.ts";
 import { checkReadable, checkVersions } from "./postgresql-requirements.ts";
-import { endSessions } from "./postgresql-databases.ts";
+import { endSessions, openMaintenance } from "./postgresql-databases.ts";
 
 interface Prepared {
   readonly context: SourceContext;
@@ -50,6 +50,16 @@ interface Frozen {
 /**
  * One PostgreSQL database. The freeze point is an exported snapshot of a read-only transaction, which stays open in one
  * psql until everything is read; rows are written by COPY in it, definitions by pg_dump from the same snapshot.
+ *
+ *     1-roles.sql             the roles that the database refers to, each made only where it is missing
+ *     2-database.sql          CREATE DATABASE and its settings, grants, comment; name in psql's variable `database`
+ *     3-pre-data.sql          schemas, types, functions, tables: all but what would slow the loading or stand in its way
+ *     4-tables/<schema>.<table>.sql   a COPY command and its rows; one table can be loaded alone
+ *     5-large-objects.sql     if there are any
+ *     6-sequences.sql         their positions
+ *     7-post-data.sql         indexes, constraints, triggers, materialized views, policies, publications
+ *
+ * Without Holdfast: run 1 and 2 in "postgres" (psql -v database=shop -f ...), the rest in order in the new database.
  *
  * No lock outlasts the reading of one table, so clients never wait for a backup to end. The price: TRUNCATE, DROP and a
  * rewriting ALTER are seen by older snapshots too, so a table that meets one before it is read fails the backup.
@@ -189,8 +199,8 @@ export class PostgresqlSource implements Source {
   /** Ends the sessions of the dead process; one that is gone has nothing left in the server. */
   async recover(context: SourceContext): Promise<void> {
     const connection = new PostgresqlConnection(this.#config, context.operationId);
-    await using session = await PostgresqlSession.open(connection);
-    await endSessions(session, { applicationName: connection.applicationName });
+    await using maintenance = await openMaintenance(connection);
+    await endSessions(maintenance, { applicationName: connection.applicationName });
   }
 
   async *#definitions(prepared: Prepared, part: DumpPart, signal: AbortSignal): AsyncIterable<Uint8Array> {

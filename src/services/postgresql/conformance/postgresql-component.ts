@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import type { SourceId } from "../../../base/index.ts";
 import type { ComponentUnderTest, Load } from "../../../component/conformance/index.ts";
 import type { PostgresqlConfig } from "../postgresql-config.ts";
@@ -49,19 +50,26 @@ export async function postgresqlUnderTest(server: PostgresqlServer, user = "post
         "DROP TABLE orders CASCADE; DELETE FROM customers; CREATE TABLE orders (id int);" +
           "CREATE VIEW totals AS SELECT 1; CREATE SEQUENCE orders_id_seq;",
       ),
-    leftovers: async () =>
-      server
-        .sql(
-          "postgres",
-          `SELECT 'database ' || datname FROM pg_database
-      WHERE datname LIKE '%\\_hf\\_%' UNION ALL SELECT 'session ' || application_name || ' ' || state
-      FROM pg_stat_activity WHERE application_name LIKE 'holdfast%' AND datname LIKE '${database}%'
-      AND pg_sleep(0.1) IS NOT NULL`,
-        )
-        .split("\n")
-        .filter(Boolean),
+    leftovers: () => leftovers(server),
     dispose: async () => void server.sql("postgres", `DROP DATABASE IF EXISTS "${database}" WITH (FORCE);`),
   };
+}
+
+/** Scratch databases and sessions; a session that is ending is given two seconds. */
+async function leftovers(server: PostgresqlServer): Promise<string[]> {
+  const startedAt = performance.now();
+  for (;;) {
+    const found = server
+      .sql(
+        "postgres",
+        `SELECT 'database ' || datname FROM pg_database WHERE datname LIKE '%\\_hf\\_%'
+         UNION ALL SELECT 'session ' || query FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`,
+      )
+      .split("\n")
+      .filter(Boolean);
+    if (found.length === 0 || performance.now() - startedAt > 2000) return found;
+    await delay(10);
+  }
 }
 
 /** One psql that inserts record after record, each in a transaction of its own. */
