@@ -17,7 +17,9 @@ export function watchProcess(): { readonly host: CliHost; readonly flush: () => 
         facts: { signal },
       }),
     );
-    process.stderr.write("\nStopping; press Ctrl-C again to stop at once (the next command then cleans up).\n");
+    if (signal === "SIGINT" && process.stderr.isTTY) {
+      process.stderr.write("\nStopping. Press Ctrl-C again to stop at once; the next command then cleans up.\n");
+    }
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);

@@ -72,7 +72,10 @@ function parseFile(file: string): SourceFile {
     imports,
     comments: parsed.comments.map((comment) => ({ text: comment.value, line: lineOf(comment.start) })),
     exportsAll: staticExports.some(({ entries }) =>
-      entries.some(({ importName, moduleRequest }) => moduleRequest !== null && importName.kind === ExportImportNameKind.AllButDefault),
+      entries.some(
+        ({ importName, moduleRequest }) =>
+          moduleRequest !== null && importName.kind === ExportImportNameKind.AllButDefault,
+      ),
     ),
   };
 }

@@ -175,7 +175,6 @@ function doneText(
   if (into !== undefined) {
     return `Wrote the backup of ${moment} to ${into} in ${formatDuration(report.durationMs)}. ${environment.id} was not changed.`;
   }
-  const hasCode = plan.steps.some(({ source }) => source.startsWith("code:"));
-  const git = hasCode ? " Its Git repository was not changed; your next deploy uses the latest code." : "";
+  const git = plan.commitId !== "" ? " Its Git repository was not changed; your next deploy uses the latest code." : "";
   return `Restored ${environment.id} to ${moment} in ${formatDuration(report.durationMs)}.${git}`;
 }
