@@ -8,10 +8,8 @@ import { findProgram, freePort, prepareFolder, runAs, type RunningServer, startS
 export function findPostgresql(): string | undefined {
   const root = "/usr/lib/postgresql";
   const versions = existsSync(root) ? readdirSync(root).toSorted((a, b) => Number(b) - Number(a)) : [];
-  return findProgram(
-    ["postgres"],
-    versions.map((version) => path.join(root, version, "bin")),
-  );
+  const packaged = versions.map((version) => path.join(root, version, "bin", "postgres")).find(existsSync);
+  return packaged ?? findProgram(["postgres"]);
 }
 
 export interface PostgresqlOfShop extends RunningServer {

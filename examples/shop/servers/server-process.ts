@@ -43,8 +43,8 @@ export interface ServerFolder {
 const startTimeoutMs = 30_000;
 
 /** The path of the first of these programs that is installed. */
-export function findProgram(names: readonly string[], folders: readonly string[] = []): string | undefined {
-  const places = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/usr/local/sbin", ...folders];
+export function findProgram(names: readonly string[]): string | undefined {
+  const places = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/usr/local/sbin"];
   for (const name of names) {
     for (const place of places) {
       const file = path.join(place, name);

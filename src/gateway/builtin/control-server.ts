@@ -10,7 +10,7 @@ import {
   readLines,
   writeLine,
 } from "./control-protocol.ts";
-import { makeSocketFolder } from "./control-socket-path.ts";
+import { makeSocketFolder, removeFallbackFolder } from "./control-socket-path.ts";
 import type { RequestGate, RunningRequest } from "./request-gate.ts";
 
 /** The gateway's side of the control socket: turns lines into holds and releases, and closed connections into releases. */
@@ -40,6 +40,7 @@ export class ControlServer {
     this.#server.listen(this.#socketPath);
     try {
       await listening;
+      this.#server.on("error", (error) => this.#log.error("A control connection failed.", { reason: error.message }));
       await chmod(this.#socketPath, 0o600);
     } catch (error) {
       throw new HoldfastError("STATE_UNUSABLE", `The control socket ${this.#socketPath} cannot be made.`, {
@@ -58,6 +59,7 @@ export class ControlServer {
     this.#lose("The gateway was stopped.");
     for (const socket of this.#connections) socket.end();
     await closed;
+    await removeFallbackFolder(this.#socketPath);
   }
 
   async #removeStaleSocket(): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, stat } from "node:fs/promises";
+import { lstat, mkdir, rmdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { HoldfastError, systemErrorCode } from "../../base/index.ts";
 
@@ -43,6 +43,17 @@ export async function makeSocketFolder(socketPath: string): Promise<void> {
     facts: { folder },
     remedy: `Remove it, or make it yours alone: chmod 700 ${folder}`,
   });
+}
+
+/** Removes the folder below /tmp that stood in for one with too long a path, unless other gateways have sockets there. */
+export async function removeFallbackFolder(socketPath: string): Promise<void> {
+  const folder = path.dirname(socketPath);
+  if (!/^\/tmp\/holdfast-\d+$/.test(folder)) return;
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if (!["ENOTEMPTY", "ENOENT"].includes(systemErrorCode(error) ?? "")) throw stateUnusable(folder, error);
+  }
 }
 
 function stateUnusable(folder: string, cause: unknown): HoldfastError {

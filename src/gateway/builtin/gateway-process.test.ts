@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -105,6 +106,7 @@ describe("the control socket's path", () => {
     const gateway = await startGatewayProcess({ config, controlSocketPath: socketPath, log: silentLogger });
     expect((await new BuiltinGateway(socketPath).status()).state).toBe("open");
     await gateway.stop();
+    expect(existsSync(socketPath)).toBe(false);
     await rm(folder, { recursive: true });
   });
 });

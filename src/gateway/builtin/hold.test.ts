@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
-import { connect, type Socket } from "node:net";
-import { stat } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { openUpgraded, RawClient } from "../conformance/raw-client.ts";
@@ -169,6 +170,17 @@ describe("holding under load", () => {
     client.close();
   });
 
+  it("keeps a WebSocket that is opened meanwhile waiting", async () => {
+    await using tested = await startTestGateway();
+    const hold = await tested.gateway.hold(lease);
+    const opening = openUpgraded(tested.port);
+    await untilWaiting(tested, 1);
+    expect(await hold.release()).toMatchObject({ requestsHeld: 1, requestsFailed: 0 });
+    const client = await opening;
+    expect(client.received).toMatch(/^HTTP\/1.1 101 /);
+    client.close();
+  });
+
   it("answers the health path itself while requests are held", async () => {
     await using tested = await startTestGateway({ healthPath: "/health" });
     expect(await (await fetch(`${tested.url}/health`)).text()).toBe("ok\n");
@@ -289,6 +301,25 @@ describe("the lease", () => {
     expect((await waiting).status).toBe(200);
     expect(hold.lost.reason).toMatchObject({ code: "HOLD_LOST" });
     await expect(hold.release()).rejects.toMatchObject({ code: "HOLD_LOST" });
+  });
+});
+
+describe("a gateway that dies", () => {
+  it("loses the hold", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "holdfast-gateway-"));
+    const socketPath = path.join(folder, "gateway.sock");
+    const dying = createServer((socket) => {
+      socket.once("data", () => {
+        socket.write('{"type":"held","drainMs":1}\n', () => setTimeout(() => socket.destroy(), 20));
+      });
+    }).listen(socketPath);
+    await once(dying, "listening");
+    const hold = await new BuiltinGateway(socketPath).hold(lease);
+    if (!hold.lost.aborted) await once(hold.lost, "abort");
+    expect(hold.lost.reason).toMatchObject({ code: "HOLD_LOST" });
+    await expect(hold.release()).rejects.toMatchObject({ code: "HOLD_LOST" });
+    dying.close();
+    await rm(folder, { recursive: true });
   });
 });
 

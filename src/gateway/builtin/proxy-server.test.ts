@@ -166,6 +166,55 @@ describe("a client that leaves", () => {
 });
 
 describe("an application that fails", () => {
+  it("may answer before it has read the body", async () => {
+    const hasty = createServer((_request, response) => {
+      response.writeHead(413);
+      response.end("too large\n");
+    }).listen(0, "127.0.0.1");
+    await once(hasty, "listening");
+    await using tested = await startTestGateway({
+      upstream: `http://127.0.0.1:${(hasty.address() as AddressInfo).port}`,
+    });
+    const answered = await fetch(tested.url, { method: "POST", body: new Uint8Array(8 * 1024 * 1024) });
+    expect([answered.status, await answered.text()]).toEqual([413, "too large\n"]);
+    hasty.close();
+    hasty.closeAllConnections();
+  });
+
+  it("is read only as fast as the client reads", async () => {
+    let written = 0;
+    const eager = createServer((_request, response) => {
+      const piece = Buffer.alloc(64 * 1024);
+      const more = (): void => {
+        while (written < 256 * 1024 * 1024) {
+          written += piece.length;
+          if (!response.write(piece)) return;
+        }
+        response.end();
+      };
+      response.on("drain", more);
+      more();
+    }).listen(0, "127.0.0.1");
+    await once(eager, "listening");
+    await using tested = await startTestGateway({
+      upstream: `http://127.0.0.1:${(eager.address() as AddressInfo).port}`,
+    });
+    const client = await RawClient.connect(tested.port);
+    client.socket.pause();
+    client.send("GET / HTTP/1.1\r\nHost: s\r\n\r\n");
+    let before = -1;
+    // Until a while has passed in which the application wrote nothing.
+    while (before !== written) {
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    expect(written).toBeGreaterThan(0);
+    expect(written).toBeLessThan(64 * 1024 * 1024);
+    client.close();
+    eager.close();
+    eager.closeAllConnections();
+  });
+
   it("gives 502 when it is down", async () => {
     await using tested = await startTestGateway();
     await tested.application.stop();
@@ -311,6 +360,16 @@ describe("a WebSocket through the gateway", () => {
     await tested.application.stop();
     const client = await openUpgraded(tested.port);
     expect(await client.untilClosed()).toMatch(/^HTTP\/1.1 502 /);
+  });
+
+  it("is refused with a body, which could pass for another request", async () => {
+    await using tested = await startTestGateway();
+    const client = await RawClient.connect(tested.port);
+    client.send(
+      "GET / HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 30\r\n\r\nGET /hidden HTTP/1.1\r\n",
+    );
+    expect(await client.untilClosed()).toMatch(/^HTTP\/1.1 400 /);
+    expect(tested.application.seen).toHaveLength(0);
   });
 
   it("is answered as plain HTTP when it asks for HTTP/2", async () => {

@@ -13,6 +13,9 @@ import type { Upstream } from "./upstream.ts";
 /** Requests that one connection may send ahead of its answers; a client that sends more is cut off. */
 const mostPipelined = 64;
 
+/** The application's response headers; beyond it 502. */
+const largestResponseHead = 64 * 1024;
+
 interface Pipelined {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -48,7 +51,13 @@ export class ProxyServer {
     const isClosing = (): boolean => this.#closing;
     this.#upstream = {
       gate: this.gate,
-      requestOptions: { ...config.upstream, agent: this.#agent, setHost: false, timeout: config.responseTimeoutMs },
+      requestOptions: {
+        ...config.upstream,
+        agent: this.#agent,
+        setHost: false,
+        timeout: config.responseTimeoutMs,
+        maxHeaderSize: Math.max(largestResponseHead, config.maxHeaderBytes),
+      },
       idleTimeoutMs: config.idleTimeoutMs,
       forwarded: config.forwarded,
       drainExclude: config.drainExclude,
@@ -70,6 +79,8 @@ export class ProxyServer {
       shouldUpgradeCallback: (request) => /^websocket$/i.test(request.headers.upgrade ?? ""),
     });
     this.#server.maxHeadersCount = 0;
+    // For clients that neither send nor read: longer than a request may be silent for any other reason.
+    this.#server.timeout = config.responseTimeoutMs + config.idleTimeoutMs + config.holdTimeoutMs;
     this.#server.on("request", (request, response) => this.#arrived({ request, response, expectsContinue: false }));
     this.#server.on("checkContinue", (request, response) =>
       this.#arrived({ request, response, expectsContinue: true }),
@@ -94,6 +105,8 @@ export class ProxyServer {
         cause: error,
       });
     }
+    // A connection that cannot be accepted, for want of file descriptors, must not end all the others.
+    this.#server.on("error", (error) => this.#upstream.log.error("A connection failed.", { reason: error.message }));
     const address = this.#server.address() as AddressInfo;
     return { host: address.address, port: address.port };
   }

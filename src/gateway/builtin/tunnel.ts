@@ -1,7 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { endToEndHeaders, headerPairs, upstreamRequestHeaders } from "./forwarded-headers.ts";
+import { endToEndHeaders, hasBody, headerPairs, upstreamRequestHeaders } from "./forwarded-headers.ts";
 import type { GatedRequest } from "./request-gate.ts";
 import { errorPage, headerBytes, isIn, pathOf, targetOf } from "./request-facts.ts";
 import type { Upstream } from "./upstream.ts";
@@ -57,6 +57,8 @@ export class Tunnel implements GatedRequest {
   start(): void {
     const headers = ((): string[] | undefined => {
       try {
+        // Node hands over no body with an upgrade; announced and not sent, it would swallow the next request's start.
+        if (hasBody(this.#request)) throw new TypeError("The upgrade request has a body.");
         return upstreamRequestHeaders(this.#request, { mode: this.#upstream.forwarded });
       } catch (error) {
         this.#upstream.log.warn("An upgrade was refused.", { path: this.path, reason: String(error) });
