@@ -54,6 +54,7 @@ export class TreeTarget implements Target {
     // Staged before, perhaps by a process that died.
     await this.#discard(context);
     rmSync(planFile(context), { force: true });
+    rmSync(undoneFile(context), { force: true });
     let place: StagingPlace;
     try {
       place = stagingPlace(
@@ -134,7 +135,11 @@ export class TreeTarget implements Target {
     const staging = readStaging(context);
     if (staging === undefined) return;
     const plan = readPlan(context);
-    if (plan !== undefined) this.#undo(staging.place, plan);
+    // Marked, because the inode numbers by which a plan knows its parts are given out anew once they are removed.
+    if (plan !== undefined && readDurable(undoneFile(context)) === undefined) {
+      this.#undo(staging.place, plan);
+      writeDurably(undoneFile(context), { undone: true });
+    }
     await this.#discard(context);
   }
 
@@ -145,7 +150,7 @@ export class TreeTarget implements Target {
       if (inodeAt(Buffer.from(place.root)) === only.staged) renameSync(place.root, place.discarded);
       return;
     }
-    // Gone from its place, the staged tree is whole no more: everything was undone before.
+    // Gone from its place, what was staged is being removed: everything was undone before.
     if (!existsSync(place.staged) && !existsSync(place.aside)) return;
     new SwapExecution(place, plan, this.#options.exchange).backward();
   }
@@ -210,6 +215,7 @@ async function* withoutApart(entries: AsyncIterable<StoredEntry>, filter: PathFi
 
 const stagingFile = (context: TargetContext): string => join(context.workDirectory, "staging.json");
 const planFile = (context: TargetContext): string => join(context.workDirectory, "swap-plan.json");
+const undoneFile = (context: TargetContext): string => join(context.workDirectory, "swap-undone.json");
 const readStaging = (context: TargetContext): Staging | undefined =>
   readDurable(stagingFile(context)) as Staging | undefined;
 const readPlan = (context: TargetContext): SwapPlan | undefined =>
