@@ -9,6 +9,9 @@ import { checkName } from "./tree-format.ts";
 
 const types: ReadonlySet<unknown> = new Set<EntryType>(["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"]);
 
+/** Names a node in errors; only then is it worth the time to put it into words. */
+type Where = () => string;
+
 const longNumber = /"(inode|device_id|device|links|size)":\s*(\d{16,20})(?=[,}\s])/g;
 
 /**
@@ -44,13 +47,13 @@ function decodeNode(node: Readonly<Record<string, unknown>>, what: string): Tree
   const name = typeof node["name"] === "string" ? goUnquote(node["name"]) : undefined;
   if (name === undefined) throw damaged(`The ${what} has a node with a malformed name.`);
   checkName(name);
-  const where = `node "${goQuote(name)}" of the ${what}`;
+  const where = (): string => `node "${goQuote(name)}" of the ${what}`;
   const { type } = node;
-  if (!isEntryType(type)) throw damaged(`The ${where} is of an unknown type.`);
+  if (!isEntryType(type)) throw damaged(`The ${where()} is of an unknown type.`);
   const metadata = decodeMetadata(node, type, where);
   if (type === "file") return { name, metadata, content: decodeContent(node, where) };
   if (type !== "dir") return { name, metadata };
-  if (!isHexId(node["subtree"])) throw damaged(`The ${where} is a directory without a subtree.`);
+  if (!isHexId(node["subtree"])) throw damaged(`The ${where()} is a directory without a subtree.`);
   return { name, metadata, subtree: node["subtree"] };
 }
 
@@ -58,10 +61,10 @@ function isEntryType(value: unknown): value is EntryType {
   return types.has(value);
 }
 
-function decodeMetadata(node: Readonly<Record<string, unknown>>, type: EntryType, where: string): EntryMetadata {
+function decodeMetadata(node: Readonly<Record<string, unknown>>, type: EntryType, where: Where): EntryMetadata {
   const mtimeNs = parseGoTime(node["mtime"]);
   const ctimeNs = parseGoTime(node["ctime"]);
-  if (mtimeNs === undefined || ctimeNs === undefined) throw damaged(`The ${where} has a malformed time.`);
+  if (mtimeNs === undefined || ctimeNs === undefined) throw damaged(`The ${where()} has a malformed time.`);
   const user = text(node["user"], where);
   const group = text(node["group"], where);
   const xattrs = decodeXattrs(node["extended_attributes"], where);
@@ -85,63 +88,63 @@ function decodeMetadata(node: Readonly<Record<string, unknown>>, type: EntryType
   };
 }
 
-function decodeLinkTarget(node: Readonly<Record<string, unknown>>, where: string): Buffer {
+function decodeLinkTarget(node: Readonly<Record<string, unknown>>, where: Where): Buffer {
   const raw = node["linktarget_raw"];
   if (typeof raw === "string" && raw !== "") return base64(raw, where);
   return Buffer.from(text(node["linktarget"], where) ?? "", "utf8");
 }
 
-function decodeXattrs(value: unknown, where: string): ExtendedAttribute[] | undefined {
+function decodeXattrs(value: unknown, where: Where): ExtendedAttribute[] | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value)) throw damaged(`The ${where} has malformed extended attributes.`);
+  if (!Array.isArray(value)) throw damaged(`The ${where()} has malformed extended attributes.`);
   const attributes = value.map((item: unknown): ExtendedAttribute => {
-    const attribute = storedObject(item, `extended attribute of the ${where}`);
+    const attribute = storedObject(item, `extended attribute of the ${where()}`);
     const name = text(attribute["name"], where);
     if (name === undefined || name.includes("\0"))
-      throw damaged(`The ${where} has an extended attribute without a name.`);
+      throw damaged(`The ${where()} has an extended attribute without a name.`);
     return { name, value: base64(attribute["value"] ?? "", where) };
   });
   return attributes.length === 0 ? undefined : attributes;
 }
 
-function decodeContent(node: Readonly<Record<string, unknown>>, where: string): StoredContent {
+function decodeContent(node: Readonly<Record<string, unknown>>, where: Where): StoredContent {
   const ids = node["content"];
-  if (!Array.isArray(ids)) throw damaged(`The ${where} is a file without a list of blobs.`);
+  if (!Array.isArray(ids)) throw damaged(`The ${where()} is a file without a list of blobs.`);
   const sizeBytes = Number(unsigned(node["size"], where));
-  if (!Number.isSafeInteger(sizeBytes)) throw damaged(`The ${where} has an impossible size.`);
+  if (!Number.isSafeInteger(sizeBytes)) throw damaged(`The ${where()} has an impossible size.`);
   const blobIds = Buffer.allocUnsafeSlow(ids.length * 32);
   for (const [at, id] of (ids as readonly unknown[]).entries()) {
-    if (!isHexId(id)) throw damaged(`The ${where} refers to a blob without an id.`);
+    if (!isHexId(id)) throw damaged(`The ${where()} refers to a blob without an id.`);
     blobIds.write(id, at * 32, "hex");
   }
   return { sizeBytes, blobIds };
 }
 
-function unsigned(value: unknown, where: string): bigint {
+function unsigned(value: unknown, where: Where): bigint {
   if (value === undefined) return 0n;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return BigInt(value);
   if (typeof value === "string" && /^\d{1,20}$/.test(value)) {
     const number = BigInt(value);
     if (number <= 0xffff_ffff_ffff_ffffn) return number;
   }
-  throw damaged(`The ${where} has a malformed number.`);
+  throw damaged(`The ${where()} has a malformed number.`);
 }
 
-function uint32(value: unknown, where: string): number {
+function uint32(value: unknown, where: Where): number {
   const number = unsigned(value, where);
-  if (number > 0xffff_ffffn) throw damaged(`The ${where} has an owner that is out of range.`);
+  if (number > 0xffff_ffffn) throw damaged(`The ${where()} has an owner that is out of range.`);
   return Number(number);
 }
 
-function text(value: unknown, where: string): string | undefined {
+function text(value: unknown, where: Where): string | undefined {
   if (value === undefined || value === "") return undefined;
-  if (typeof value !== "string") throw damaged(`The ${where} has a value that is not text.`);
+  if (typeof value !== "string") throw damaged(`The ${where()} has a value that is not text.`);
   return value;
 }
 
-function base64(value: unknown, where: string): Buffer {
+function base64(value: unknown, where: Where): Buffer {
   if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) {
-    throw damaged(`The ${where} has a value that is not base64.`);
+    throw damaged(`The ${where()} has a value that is not base64.`);
   }
   return Buffer.from(value, "base64");
 }
