@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { ExportImportNameKind, parseSync } from "oxc-parser";
+import { parseSync } from "oxc-parser";
 
 export const root = resolve(import.meta.dirname, "../..");
 
@@ -73,8 +73,7 @@ function parseFile(file: string): SourceFile {
     comments: parsed.comments.map((comment) => ({ text: comment.value, line: lineOf(comment.start) })),
     exportsAll: staticExports.some(({ entries }) =>
       entries.some(
-        ({ importName, moduleRequest }) =>
-          moduleRequest !== null && importName.kind === ExportImportNameKind.AllButDefault,
+        ({ importName, moduleRequest }) => moduleRequest !== null && String(importName.kind) === "AllButDefault",
       ),
     ),
   };

@@ -92,6 +92,7 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
   const progress = createProgress(host, invocation.options, options.format);
   const context = await session.engineContext((event) => progress.show(event));
   const plan = await planRestore(context, environment, restoreOptions);
+  assertRestorableInPart(plan);
   describe(invocation, plan, chosen, restoreOptions);
   if (restoreOptions.into === undefined && !(await confirmRestore(invocation, chosen))) return 1;
 
@@ -107,6 +108,16 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
     say(invocation, doneText(report, plan, chosen, restoreOptions.into));
   }
   return warningsExit(invocation, report.warnings.length, options.format);
+}
+
+/**
+ * A kind that is only restored whole refuses here, before anybody is asked and anything is begun.
+ * @throws HoldfastError SERVICE_UNSUPPORTED
+ */
+function assertRestorableInPart(plan: RestorePlan): void {
+  for (const { component, below } of plan.steps) {
+    if (below !== undefined) component?.target(below);
+  }
 }
 
 /** What a production environment loses cannot be had back, so its name has to be typed. */
