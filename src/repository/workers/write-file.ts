@@ -36,19 +36,25 @@ function writeAll(fd: number, bytes: Buffer, position: number): void {
 }
 
 /**
- * Writes into a file that is already of its final size, whose unwritten parts are holes: blocks of zeros that fall on
- * a block of the file are left out.
+ * Writes into a file whose unwritten parts are holes: blocks of zeros that fall on a block of the file are left out.
+ * Returns the position after the last byte that was written, `position` if none was.
  */
-export function writeSparse(fd: number, bytes: Buffer, position: number): void {
+export function writeSparse(fd: number, bytes: Buffer, position: number): number {
   let pending = 0;
+  let end = position;
   let at = (holeBytes - (position % holeBytes)) % holeBytes;
   for (; at + holeBytes <= bytes.length; at += holeBytes) {
     if (bytes[at] !== 0 || bytes[at + holeBytes - 1] !== 0) continue;
     if (zeros.compare(bytes, at, at + holeBytes) !== 0) continue;
-    if (at > pending) writeAll(fd, bytes.subarray(pending, at), position + pending);
+    if (at > pending) {
+      writeAll(fd, bytes.subarray(pending, at), position + pending);
+      end = position + at;
+    }
     pending = at + holeBytes;
   }
-  if (pending < bytes.length) writeAll(fd, bytes.subarray(pending), position + pending);
+  if (pending === bytes.length) return end;
+  writeAll(fd, bytes.subarray(pending), position + pending);
+  return position + bytes.length;
 }
 
 /** Verifies loaded blobs and writes each to its targets. */
@@ -74,12 +80,8 @@ function writeTarget(target: BlobTarget, plaintext: Buffer): void {
   }
   const fd = createFile(target.path);
   try {
-    if (plaintext.length >= holeBytes) {
-      ftruncateSync(fd, plaintext.length);
-      writeSparse(fd, plaintext, 0);
-    } else {
-      writeAll(fd, plaintext, 0);
-    }
+    // Only a hole at the end needs the size to be set: for small files that would cost as much as writing them.
+    if (writeSparse(fd, plaintext, 0) < plaintext.length) ftruncateSync(fd, plaintext.length);
   } finally {
     closeSync(fd);
   }
