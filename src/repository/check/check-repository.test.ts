@@ -140,6 +140,18 @@ describe("check", () => {
     }
   });
 
+  it("finds a file that is sound but stands under another's name", async () => {
+    for (const type of ["snapshot", "index"] as const) {
+      const backend = await copy();
+      const [handle] = await handlesOf(backend, type);
+      const name = "ef".repeat(32);
+      await backend.save({ type, name }, await backend.load(handle as FileHandle));
+      const [finding] = await check(backend);
+      expect(finding).toMatchObject({ severity: "error", kind: `${type}-undecodable` });
+      expect(finding?.message).toContain(name);
+    }
+  });
+
   it("refuses a damaged config and a damaged key by name", async () => {
     const backend = await copy();
     await change(backend, { type: "config", name: "config" }, flip(20));

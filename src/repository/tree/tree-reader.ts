@@ -1,5 +1,3 @@
-import { HoldfastError } from "../../base/index.ts";
-import { damaged } from "../damage.ts";
 import type { HexId, TreeChild } from "../repository.ts";
 import { decodeTree } from "./decode-tree.ts";
 
@@ -74,14 +72,7 @@ export class TreeReader {
   }
 
   async #load(id: HexId): Promise<readonly TreeChild[]> {
-    const what = `tree ${id}`;
-    const bytes = await this.#blobs.load("tree", id);
-    try {
-      return decodeTree(bytes, what);
-    } catch (error) {
-      if (error instanceof HoldfastError) throw error;
-      throw damaged(`The ${what} cannot be decoded.`, { blob: id }, error);
-    }
+    return decodeTree(await this.#blobs.load("tree", id), `tree ${id}`);
   }
 
   #keep(id: HexId, tree: KeptTree): void {

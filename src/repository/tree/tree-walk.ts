@@ -53,7 +53,10 @@ export async function* walkTree(
     }
     level.at += 1;
     const path = joinEntryPath(level.path, child.name);
-    if (child.subtree !== undefined) loadAhead(trees, level);
+    if (child.subtree !== undefined) {
+      trees.prefetch(child.subtree);
+      loadAhead(trees, level);
+    }
     yield entryAt(path, child);
     if (child.subtree !== undefined) await open(child.subtree, path);
   }
