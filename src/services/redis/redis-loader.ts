@@ -8,6 +8,8 @@ import { RespError } from "./resp-parser.ts";
 /** What is sent before its replies are waited for. */
 const windowBytes = 4 * 1024 * 1024;
 const windowCommands = 2000;
+/** What a key costs the server beside its bytes. */
+const keyOverheadBytes = 100;
 
 const windowTimeoutMs = 300_000;
 
@@ -47,6 +49,7 @@ export async function loadRdb(connection: RedisConnection, options: LoadOptions)
   let database = -1;
   let window: KeyCommand[] = [];
   let bytes = 0;
+  let allowance = Math.min(windowBytes, await options.memory.allowance());
   // The window before is on its way while the next one is made.
   let sending: Promise<void> = Promise.resolve();
   const send = async (commands: readonly KeyCommand[], sent: number): Promise<void> => {
@@ -58,12 +61,12 @@ export async function loadRdb(connection: RedisConnection, options: LoadOptions)
       const command = commands[index];
       if (reply instanceof RespError && command !== undefined) throw keyRefused(connection, command, reply);
     }
-    options.onBytes(sent);
+    options.onBytes(sent - commands.length * keyOverheadBytes);
   };
   const flush = async (): Promise<void> => {
     await sending;
     throwIfAborted(options.signal);
-    await options.memory.check();
+    allowance = Math.min(windowBytes, await options.memory.allowance());
     sending = send(window, bytes);
     // It is awaited with the next window; until then its failure must not count as unhandled.
     sending.catch(() => undefined);
@@ -88,8 +91,8 @@ export async function loadRdb(connection: RedisConnection, options: LoadOptions)
         const payload = sealed([Buffer.of(record.type), record.value], ending);
         const args = ["RESTORE", Buffer.from(record.key), expiry, payload, "ABSTTL"];
         window.push({ args, database, type: record.type });
-        bytes += payload.length + record.key.length;
-        if (bytes >= windowBytes || window.length >= windowCommands) await flush();
+        bytes += payload.length + record.key.length + keyOverheadBytes;
+        if (bytes >= allowance || window.length >= windowCommands) await flush();
       }
     }
     await flush();

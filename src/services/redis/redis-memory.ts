@@ -4,6 +4,7 @@ import { readInfo } from "./redis-server-facts.ts";
 
 /** Below the limit by this much a restore gives up, before the server would evict or refuse anything of the application's. */
 const reserveRatio = 0.05;
+const freeShare = 1 / 64;
 
 /** Sees to it that staging never makes the server evict live keys or refuse the application's writes. */
 export class MemoryWatch {
@@ -27,16 +28,23 @@ export class MemoryWatch {
     );
   }
 
-  /** Asks at most every 50 ms. @throws HoldfastError SERVICE_STAGE_FAILED when the memory left is nearly used up */
-  async check(): Promise<void> {
-    if (this.#now() - this.#checkedAt < 50) return;
-    this.#checkedAt = this.#now();
+  /**
+   * How many bytes may be sent before the next check. Values arrive packed and may grow many times over, so it is a
+   * small share of what is free. A server without maxmemory evicts nothing and is asked at most every 50 ms.
+   * @throws HoldfastError SERVICE_STAGE_FAILED when the memory left is nearly used up
+   */
+  async allowance(): Promise<number> {
+    if (this.#now() - this.#checkedAt < 50) return Number.POSITIVE_INFINITY;
     const { used, limit, what } = await this.#figures();
-    if (used <= limit * (1 - reserveRatio)) return;
-    throw this.#tooSmall(`while loading it came to ${formatBytes(used)} of ${formatBytes(limit)} (${what})`, {
-      usedBytes: used,
-      limitBytes: limit,
-    });
+    const free = limit * (1 - reserveRatio) - used;
+    if (free <= 0) {
+      throw this.#tooSmall(`while loading it came to ${formatBytes(used)} of ${formatBytes(limit)} (${what})`, {
+        usedBytes: used,
+        limitBytes: limit,
+      });
+    }
+    if (what !== "maxmemory") this.#checkedAt = this.#now();
+    return free * freeShare;
   }
 
   async #figures(): Promise<{ used: number; limit: number; what: string }> {

@@ -58,6 +58,7 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
       const lines: string[] = [JSON.stringify(plain(await call("FUNCTION", "LIST", "WITHCODE")))];
       for (const database of await usedDatabases(client)) {
         await call("SELECT", String(database));
+        const start = lines.length;
         const keys = (await call("KEYS", "*")) as Buffer[];
         for (const key of keys
           .map(String)
@@ -65,7 +66,7 @@ async function redisUnderTest(config: RedisConfig): Promise<ComponentUnderTest> 
           .sort()) {
           // The place of a staged restore is not the application's.
           if (key.startsWith("holdfast:")) {
-            while (lines.at(-1)?.startsWith(`${database} `)) lines.pop();
+            lines.splice(start);
             break;
           }
           lines.push(`${database} ${key} ${await digest(client, key)} ${replyText(await call("PEXPIRETIME", key))}`);
