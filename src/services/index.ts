@@ -17,6 +17,7 @@ export {
   findPostgresqlPrograms,
   type PostgresqlServer,
   type PostgresqlServerOptions,
+  type RunningSql,
   startPostgresql,
 } from "./postgresql/postgresql-test-server.ts";
 export { type MariadbConfig, mariadbConfigSchema } from "./mariadb/mariadb-config.ts";

@@ -11,7 +11,7 @@ import {
   takeBackup,
   type TestContext,
 } from "../../component/conformance/index.ts";
-import { sourceId } from "./conformance/postgresql-component.ts";
+import { sourceId } from "./conformance/source-id.ts";
 import type { PostgresqlConfig } from "./postgresql-config.ts";
 import { PostgresqlSource } from "./postgresql-source.ts";
 import { PostgresqlTarget } from "./postgresql-target.ts";

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTestContext, type MemoryBackup, restorable, takeBackup } from "../../component/conformance/index.ts";
-import { sourceId } from "./conformance/postgresql-component.ts";
+import { sourceId } from "./conformance/source-id.ts";
 import type { PostgresqlConfig } from "./postgresql-config.ts";
 import { PostgresqlSource } from "./postgresql-source.ts";
 import { PostgresqlTarget } from "./postgresql-target.ts";

@@ -1,6 +1,11 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newOperationId } from "../../base/index.ts";
 import { makeTestContext, type MemoryBackup, restorable, takeBackup } from "../../component/conformance/index.ts";
-import { sourceId } from "./conformance/postgresql-component.ts";
+import { sourceId } from "./conformance/source-id.ts";
 import type { PostgresqlConfig } from "./postgresql-config.ts";
 import { scratchNames } from "./postgresql-quoting.ts";
 import { PostgresqlSource } from "./postgresql-source.ts";
@@ -125,6 +130,46 @@ describe("PostgreSQL's swap", () => {
       expect(databases()).toEqual([`${database} true`]);
     }
     expect([...seen].every((value) => value === "1" || value === "2")).toBe(true);
+  });
+
+  it("is undone by a new process when its own was killed with -9 at any moment", async () => {
+    const program = fileURLToPath(new URL("conformance/restore-until-killed.ts", import.meta.url));
+    for (const [step, delayMs] of [
+      ["prepare", 60],
+      ["read", 5],
+      ["stage", 30],
+      ["stage", 150],
+      ["stage", 300],
+      ["swap", 0],
+      ["swap", 70],
+      ["swapped", 0],
+    ] as const) {
+      server.sql(database, "UPDATE t SET n = 2;");
+      const operationId = newOperationId();
+      const child = spawn(process.execPath, [program, server.url(database), operationId], {
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+      const exited = once(child, "exit");
+      let said = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+      await expect.poll(() => said.split("\n").includes(step), { interval: 2, timeout: 30_000 }).toBe(true);
+      await delay(delayMs);
+      child.kill("SIGKILL");
+      await exited;
+      // The live database is always one of the two, and clients may come in.
+      expect(["2", "9"]).toContain(state());
+      await using context = await makeTestContext({ operationId });
+      await new PostgresqlSource(sourceId, config).recover(context);
+      await target().revert(context);
+      // The process may have gone further than the step that we waited for.
+      const wanted = said.includes("stage") ? ["9"] : said.includes("update") ? ["2", "9"] : ["2"];
+      expect(wanted, `killed ${delayMs} ms after ${step}`).toContain(state());
+      expect(databases()).toEqual([`${database} true`]);
+      const sessions = "SELECT query FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'";
+      await expect.poll(() => server.sql("postgres", sessions)).toBe("");
+    }
   });
 
   it("fails in time when a prepared transaction pins the database, and revert leaves it as it was", async () => {

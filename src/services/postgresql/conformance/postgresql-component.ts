@@ -1,14 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { SourceId } from "../../../base/index.ts";
 import type { ComponentUnderTest, Load } from "../../../component/conformance/index.ts";
 import type { PostgresqlConfig } from "../postgresql-config.ts";
 import { PostgresqlSource } from "../postgresql-source.ts";
 import { PostgresqlTarget } from "../postgresql-target.ts";
 import type { PostgresqlServer } from "../postgresql-test-server.ts";
-
-export const sourceId = "service:db" as SourceId;
+import { sourceId } from "./source-id.ts";
 
 const schema = `
   CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, favourite int);
