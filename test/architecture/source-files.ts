@@ -71,11 +71,7 @@ function parseFile(file: string): SourceFile {
     lines: text.split("\n").length - (text.endsWith("\n") ? 1 : 0),
     imports,
     comments: parsed.comments.map((comment) => ({ text: comment.value, line: lineOf(comment.start) })),
-    exportsAll: staticExports.some(({ entries }) =>
-      entries.some(
-        ({ importName, moduleRequest }) => moduleRequest !== null && String(importName.kind) === "AllButDefault",
-      ),
-    ),
+    exportsAll: staticExports.some(({ start, end }) => /^export\s*\*\s*from\b/.test(text.slice(start, end))),
   };
 }
 
