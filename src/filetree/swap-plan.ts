@@ -92,7 +92,7 @@ class Planner {
   plan(path: Buffer, live: TreeDirectory, staged: TreeDirectory, takeProperties: boolean): void {
     const names = new Map<string, Buffer>();
     for (const name of [...live.names(), ...staged.names()]) names.set(name.toString("latin1"), name);
-    for (const name of [...names.values()].sort(Buffer.compare)) {
+    for (const name of [...names.values()].sort((a, b) => Buffer.compare(a, b))) {
       const child = joinEntryPath(path, name);
       if (isStagingName(name) || this.#options.filter.excludes(child)) continue;
       this.#planChild(child, name, live, staged);

@@ -58,7 +58,7 @@ export class TreeDirectory {
 
   /** Names in the directory, sorted by bytes. */
   names(): Buffer[] {
-    return readdirSync(this.path, { encoding: "buffer" }).sort(Buffer.compare);
+    return readdirSync(this.path, { encoding: "buffer" }).sort((a, b) => Buffer.compare(a, b));
   }
 
   /** Whatever a backup keeps of the child apart from its bytes; of the directory itself for the empty name. */

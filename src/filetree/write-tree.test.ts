@@ -62,7 +62,7 @@ function describeTree(root: Buffer): string[] {
       `${shown} ${stat.mode.toString(8)} ${stat.uid}:${stat.gid} ${stat.mtimeNs} ${stat.rdev} ${same} ${text} ${xattrs.join(",")}`,
     );
     if (!stat.isDirectory()) return;
-    for (const name of readdirSync(path, { encoding: "buffer" }).sort(Buffer.compare)) {
+    for (const name of readdirSync(path, { encoding: "buffer" }).sort((a, b) => Buffer.compare(a, b))) {
       visit(Buffer.concat([path, Buffer.from("/"), name]), `${shown}/${name.toString("latin1")}`);
     }
   };
