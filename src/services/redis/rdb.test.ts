@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import { array, assert, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crc64 } from "./crc64.ts";
 import { readRdb } from "./rdb-reader.ts";
@@ -60,8 +60,8 @@ describe("the protocol", () => {
     const bytes = Buffer.from("+OK\r\n:42\r\n$5\r\nhe\r\no\r\n*3\r\n$-1\r\n*1\r\n-ERR x\r\n$0\r\n\r\n+END\r\n");
     const whole = JSON.stringify(new RespParser().push(bytes));
     expect(JSON.parse(whole)).toHaveLength(5);
-    fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: bytes.length - 1 })), (cuts) => {
+    assert(
+      property(array(integer({ min: 1, max: bytes.length - 1 })), (cuts) => {
         const parser = new RespParser();
         const at = [0, ...cuts.sort((a, b) => a - b), bytes.length];
         const replies = at.slice(1).flatMap((end, index) => parser.push(bytes.subarray(at[index], end)));

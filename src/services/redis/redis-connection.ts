@@ -26,9 +26,11 @@ export class RedisConnection {
     this.address = address;
     this.#stream = stream;
     stream.on("data", this.#onData);
-    stream.on("error", (error) =>
-      this.#fail(isHoldfastError(error) ? error : unreachable(address, messageOf(error), error)),
-    );
+    stream.on("error", (error) => {
+      // A relay that failed is no server; only a relay that is not there is news of its own.
+      const missing = isHoldfastError(error, "TOOL_MISSING");
+      this.#fail(missing ? error : unreachable(address, messageOf(error), error));
+    });
     stream.on("close", () => this.#fail(unreachable(address, "the connection was closed")));
   }
 

@@ -104,6 +104,17 @@ describe("a Redis source", () => {
     await source.dispose();
   });
 
+  it("is disposed of without an error when the server has died before the freeze", async () => {
+    const started = await server();
+    await using context = await makeTestContext();
+    const source = new RedisSource(id, configOf(started.url));
+    await source.prepare(context);
+    await started.stop();
+    await expect(source.freeze(1000)).rejects.toMatchObject({ code: "SERVICE_UNREACHABLE" });
+    await source.dispose();
+    expect(context.warnings.map((warning) => warning.kind)).toEqual(["redis-settings-changed"]);
+  });
+
   it("fails when the server dies while it sends", async () => {
     const started = await server({ args: ["--enable-debug-command", "yes", "--rdb-key-save-delay", "1000"] });
     const client = await connect(started.url);
@@ -123,7 +134,7 @@ describe("a Redis source", () => {
       expect(backup.description.counts).toMatchObject({ "keys:db0": 1 });
       const unreachable = new RedisSource(id, configOf("redis://127.0.0.1:1", exec));
       await using context = await makeTestContext();
-      await expect(unreachable.prepare(context)).rejects.toThrow();
+      await expect(unreachable.prepare(context)).rejects.toMatchObject({ code: "SERVICE_UNREACHABLE" });
     },
   );
 

@@ -157,8 +157,17 @@ export class RedisSource implements Source {
     const context = this.#context;
     if (context === undefined) return;
     await rm(this.#spoolPath(context), { force: true });
-    await this.#putBack(context);
     this.#control?.close();
+    try {
+      await this.#putBack(context);
+    } catch (error) {
+      if (!isHoldfastError(error, "SERVICE_UNREACHABLE")) throw error;
+      // A server that has died has lost the changed settings with the rest of its memory.
+      context.warn({
+        kind: "redis-settings-changed",
+        message: `Redis at ${this.#address.label} could not be reached to put back repl-diskless-sync and its delay; if it has not been restarted, do it by hand.`,
+      });
+    }
   }
 
   async recover(context: SourceContext): Promise<void> {
