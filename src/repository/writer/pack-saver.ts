@@ -10,6 +10,8 @@ import { flowWords } from "../workers/store-session.ts";
 
 /** As restic: an index file is written once so many blobs wait for it. */
 const blobsPerIndex = 50_000;
+/** And once so many packs wait: after a crash, the next backup finds all but the last 4 GiB. */
+const packsPerIndex = 256;
 
 /** Saves the packs that workers finish, and the index files that name them. The first failure ends the writer. */
 export class PackSaver {
@@ -88,7 +90,8 @@ export class PackSaver {
       bytesStored: this.#stats.bytesStored + pack.bytes.length,
       blobsNew: this.#stats.blobsNew + blobs.length,
     };
-    if (this.#unindexedBlobs > 0 && this.#unindexedBlobs + blobs.length > blobsPerIndex) await this.#saveIndex();
+    const full = this.#unindexedBlobs + blobs.length > blobsPerIndex || this.#unindexed.length >= packsPerIndex;
+    if (full) await this.#saveIndex();
     this.#unindexed.push({ id: pack.id, blobs });
     this.#unindexedBlobs += blobs.length;
   }

@@ -111,6 +111,20 @@ describe("storing files", () => {
     expect(writer.stats()).toMatchObject({ blobsNew: 301 });
     await writer.close();
   });
+
+  test("writes an index file whenever 256 packs wait for one, so that a crash loses little", async () => {
+    const repository = new BareRepository(new MemoryBackend(), pool);
+    const writer = await repository.writer({ packBytes: 4096 });
+    const entries = Array.from({ length: 600 }, (_, at) => streamEntry(`f${1000 + at}`, () => [noise(5000, at)]));
+    const tree = await writer.storeTree(streamOf([directoryEntry(""), ...entries]));
+    expect((await repository.files.ids("index")).length).toBeGreaterThan(0);
+    await writer.saveSnapshot(snapshotOf(tree.id));
+    await writer.close();
+    const packs = await repository.indexedPacks();
+    expect(packs.length).toBeGreaterThan(600);
+    expect(new Set(packs.map(({ id }) => id)).size).toBe(packs.length);
+    expect((await repository.files.ids("index")).length).toBe(3);
+  });
 });
 
 describe("storing a stream", () => {
