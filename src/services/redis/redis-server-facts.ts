@@ -3,8 +3,12 @@ import type { RedisConnection } from "./redis-connection.ts";
 import { replyText, RespError } from "./resp-parser.ts";
 
 /** INFO as a map; `section` as in the manual, "everything" is not asked for. */
-export async function readInfo(connection: RedisConnection, section: string): Promise<ReadonlyMap<string, string>> {
-  const text = replyText(await connection.call(["INFO", section]));
+export async function readInfo(
+  connection: RedisConnection,
+  section: string,
+  timeoutMs?: number,
+): Promise<ReadonlyMap<string, string>> {
+  const text = replyText(await connection.call(["INFO", section], timeoutMs));
   const info = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {
     const colon = line.indexOf(":");

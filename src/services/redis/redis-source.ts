@@ -68,6 +68,7 @@ export class RedisSource implements Source {
     const { control, snapshot, context } = this.#prepared();
     const startedAt = context.clock.monotonicMs();
     const left = (): number => deadlineMs - (context.clock.monotonicMs() - startedAt);
+    let stats: ReadonlyMap<string, string>;
     try {
       // With no child running at this moment, any snapshot we are given is of a fork after it: never one that began
       // before the hold.
@@ -76,6 +77,7 @@ export class RedisSource implements Source {
         await delay(pollMs);
       }
       await snapshot.begin(left());
+      stats = await readInfo(control, "stats", Math.max(1, left()));
     } catch (error) {
       await snapshot.close();
       // A control connection that gave up at the deadline is the same news as a server that did not fork in time.
@@ -84,10 +86,6 @@ export class RedisSource implements Source {
     }
     this.#frozenAt = context.clock.now();
     const durationMs = context.clock.monotonicMs() - startedAt;
-    const stats = await readInfo(control, "stats");
-    await restoreSettings(control, context.workDirectory);
-    await this.#readAcl(control);
-    this.#usedMemoryBytes = Number((await readInfo(control, "memory")).get("used_memory") ?? 0);
     return {
       at: this.#frozenAt,
       durationMs,
@@ -96,9 +94,12 @@ export class RedisSource implements Source {
   }
 
   async *read(signal: AbortSignal): AsyncIterable<Entry> {
-    const { snapshot, context } = this.#prepared();
+    const { control, snapshot, context } = this.#prepared();
     const at = this.#frozenAt ?? context.clock.now();
     throwIfAborted(signal);
+    await restoreSettings(control, context.workDirectory);
+    await this.#readAcl(control);
+    this.#usedMemoryBytes = Number((await readInfo(control, "memory")).get("used_memory") ?? 0);
     yield generatedDirectory("", at);
     const acl = this.#acl;
     if (acl !== undefined) {
