@@ -7,14 +7,17 @@ import { clientError, serverErrorNumber, serverErrors } from "./mariadb-errors.t
 import { unescapeField } from "./sql-text.ts";
 
 const newline = 0x0a;
-const comma = 0x2c;
+/** Bytes that a mark, the number after it and the line break do not exceed. */
+const markLimit = 64;
 const openTimeoutMs = 20_000;
 /** Statements sent ahead of their answers. */
 const batchSize = 64;
 
-export interface StreamedWarning {
-  readonly number: number;
-  readonly message: string;
+export interface SessionOptions {
+  /** Whether comments within statements reach the server (default true); a session for `load` wants them dropped. */
+  readonly comments?: boolean;
+  /** For `stream`: the client prints values as they are. `query` is good only for values without tabs and line breaks then. */
+  readonly raw?: boolean;
 }
 
 /**
@@ -36,13 +39,17 @@ export class MariadbSession {
   #closed = false;
   #id = 0;
 
-  private constructor(connection: MariadbConnection, program: string, keepComments: boolean) {
+  private constructor(connection: MariadbConnection, program: string, options: SessionOptions) {
     const nonce = randomBytes(6).toString("hex");
     this.#connection = connection;
     this.#mark = `hf-${nonce}`;
     // The client takes up to 15 characters.
     this.#delimiter = `$${nonce}$`;
-    const args = [...clientArgs(connection), `--${keepComments ? "" : "skip-"}comments`];
+    const args = [
+      ...clientArgs(connection),
+      options.comments === false ? "--skip-comments" : "--comments",
+      ...(options.raw === true ? ["--raw"] : []),
+    ];
     this.#tool = startClientTool(program, [...args, `--delimiter=${this.#delimiter}`], {
       exec: connection.exec,
       secrets: { MYSQL_PWD: connection.password },
@@ -55,11 +62,8 @@ export class MariadbSession {
    * statements reach the server (default true); a session for `load` wants them dropped.
    * @throws HoldfastError SERVICE_UNREACHABLE, SERVICE_LOGIN_FAILED, TOOL_MISSING
    */
-  static async open(
-    connection: MariadbConnection,
-    options: { readonly comments?: boolean } = {},
-  ): Promise<MariadbSession> {
-    const session = new MariadbSession(connection, await clientProgram(connection), options.comments ?? true);
+  static async open(connection: MariadbConnection, options: SessionOptions = {}): Promise<MariadbSession> {
+    const session = new MariadbSession(connection, await clientProgram(connection), options);
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
@@ -144,37 +148,49 @@ export class MariadbSession {
   }
 
   /**
-   * Runs a SELECT whose rows begin with a comma, and yields its lines as the client prints them, many at a time, no faster
-   * than they are taken. Leaving early ends the session. Returns what the server warned of.
+   * Runs a SELECT in a raw session and yields its rows as the client prints them, many at a time, no faster than they are
+   * taken. The last field of each row has to end with `rowMark`, which is cut off, with the line break. Leaving early ends
+   * the session. Returns what the server warned of, one text for each.
    */
-  async *stream(sql: string): AsyncGenerator<Buffer[], StreamedWarning[]> {
+  async *stream(sql: string): AsyncGenerator<Buffer[], string[]> {
     const leave = await this.#enter();
     let ended = false;
     try {
-      const end = this.#send(sql, true);
-      const warnings: StreamedWarning[] = [];
+      const end = this.#send(sql, true).slice(this.#mark.length);
+      const mark = Buffer.from(this.#mark);
       for (;;) {
-        const lines = await this.#lines();
-        const rows = lines.findIndex((line) => line[0] !== comma);
-        if (rows === -1) {
-          yield lines;
-          continue;
-        }
-        if (rows > 0) yield lines.slice(0, rows);
-        for (const line of lines.slice(rows)) {
-          const text = line.toString("utf8", 0, line.length - 1);
-          if (text === end) {
+        const answer = await this.#untilMark(mark);
+        const rows: Buffer[] = [];
+        let at = 0;
+        for (let found = answer.indexOf(mark); found !== -1; found = answer.indexOf(mark, at)) {
+          const after = found + mark.length;
+          const stop = answer.indexOf(newline, after);
+          if (stop === -1) break;
+          if (stop > after) {
+            if (answer.toString("latin1", after, stop) !== end) throw new TypeError("answers are out of order");
+            if (rows.length > 0) yield rows;
+            this.#rest = answer.subarray(stop + 1);
             ended = true;
-            return warnings;
+            return answer
+              .toString("utf8", at, found)
+              .split("\n")
+              .filter((line) => line !== "");
           }
-          const [, number, message] = text.split("\t");
-          warnings.push({ number: Number(number), message: message ?? "" });
+          rows.push(answer.subarray(at, found));
+          at = stop + 1;
         }
+        this.#rest = answer.subarray(at);
+        if (rows.length > 0) yield rows;
       }
     } finally {
       leave();
       if (!ended) await this.close();
     }
+  }
+
+  /** What each row of a stream has to end with; no data holds it. */
+  get rowMark(): string {
+    return this.#mark;
   }
 
   /** Ends the connection, also in the middle of a statement; what it had locked or begun is gone with it. */
@@ -191,6 +207,23 @@ export class MariadbSession {
     const warnings = withWarnings ? `SHOW WARNINGS${this.#delimiter}\n` : "";
     this.#tool.stdin.write(`${sql}${this.#delimiter}\n${warnings}SELECT '${end}'${this.#delimiter}\n`);
     return end;
+  }
+
+  /** What has been read, and more, until there is at least one mark that ends in a line break. */
+  async #untilMark(mark: Buffer): Promise<Buffer> {
+    const pieces: Buffer[] = [this.#rest];
+    // A mark may lie across two pieces: what is searched overlaps by more than it is long.
+    let overlap = this.#rest.subarray(-markLimit);
+    let found = hasWholeMark(this.#rest, mark);
+    while (!found) {
+      const next = await this.#chunks.next();
+      if (next.done === true) throw await this.#failure();
+      pieces.push(next.value);
+      const searched = Buffer.concat([overlap, next.value]);
+      found = hasWholeMark(searched, mark);
+      overlap = searched.subarray(-markLimit);
+    }
+    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
   }
 
   /** At least one complete line, each with its line break. */
@@ -313,4 +346,9 @@ function setUp(isMariadb: boolean): string[] {
         "SET SESSION idle_readonly_transaction_timeout = 0, idle_write_transaction_timeout = 0",
       ]
     : [`${common}, ${patient}, max_execution_time = 0, information_schema_stats_expiry = 0`];
+}
+
+function hasWholeMark(bytes: Buffer, mark: Buffer): boolean {
+  const at = bytes.indexOf(mark);
+  return at !== -1 && bytes.indexOf(newline, at) !== -1;
 }

@@ -87,7 +87,7 @@ export class MariadbSource implements Source {
     if (!privileges.has("EXECUTE") && !privileges.hasOnTable("SELECT", "mysql", "proc")) {
       requirePrivileges(privileges, ["EXECUTE"], this.#connection, "see the database's routines");
     }
-    const session = await MariadbSession.open(this.#connection);
+    const session = await MariadbSession.open(this.#connection, { raw: true });
     this.#session = session;
     await this.#useDatabase(session);
     const schema = await control.query(
@@ -108,7 +108,7 @@ export class MariadbSource implements Source {
         `lock ${describeTables(locked)} while they are copied`,
       );
       refuseLargeLocked(locked);
-      this.#locking = await MariadbSession.open(this.#connection);
+      this.#locking = await MariadbSession.open(this.#connection, { raw: true });
       await this.#useDatabase(this.#locking);
     }
     for (const table of this.#tables) this.#warnOf(table);
@@ -123,7 +123,7 @@ export class MariadbSource implements Source {
       const locked = this.#tables.filter((table) => table.type !== "sequence" && tableNature(table) === "locked");
       // Half of the time for the lock: those behind it in the queue wait as long.
       if (locked.length > 0) await this.#lock(locked, remaining() / 2);
-      const at = await this.#within(this.#snapshotSession(), remaining(), () => this.#beginSnapshot(clock.now));
+      const at = await this.#within(this.#snapshotSession(), remaining(), () => this.#beginSnapshot(() => clock.now()));
       if (locked.length > 0) {
         await this.#within(this.#lockingSession(), remaining(), () => this.#copyLocked());
         await this.#locking?.close();
@@ -341,12 +341,13 @@ export class MariadbSource implements Source {
   async #beginSnapshot(now: () => Date): Promise<Date> {
     const session = this.#snapshotSession();
     const { database } = this.#connection;
-    const [, , rows = []] = await session.queryAll([
+    await session.queryAll([
       "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
       "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-      listTablesStatement(database),
     ]);
     const at = now();
+    const control = this.#controlSession();
+    const rows = await control.query(listTablesStatement(database));
     const tables = tablesFromRows(rows);
     this.#refuseUnreadable(tables);
     const before = new Map(this.#tables.map((table) => [table.name, table]));
@@ -362,23 +363,25 @@ export class MariadbSource implements Source {
       );
     }
     if (changed.length > 0) {
-      const fresh = await readDefinitions(session, database, tableNames(changed));
+      const fresh = await readDefinitions(control, database, tableNames(changed));
       for (const [name, definition] of fresh) this.#definitions.set(name, definition);
       for (const table of changed) this.#warnOf(table);
     }
     const sequences = tables.filter(({ type }) => type === "sequence").map(({ name }) => name);
     this.#tables = tables;
-    this.#frozen = { at, tables, sequences: await readSequences(session, database, sequences) };
+    this.#frozen = { at, tables, sequences: await readSequences(control, database, sequences) };
     return at;
   }
 
   async #copyLocked(): Promise<void> {
     const session = this.#lockingSession();
+    const control = this.#controlSession();
     for (const table of this.#tables) {
       if (table.type === "sequence" || tableNature(table) !== "locked") continue;
       await using file = await open(this.#copyPath(table), "wx", 0o600);
       const dump = dumpTable(
         session,
+        control,
         this.#server,
         this.#connection.database,
         table,
@@ -399,16 +402,23 @@ export class MariadbSource implements Source {
       return;
     }
     const session = this.#snapshotSession();
+    const control = this.#controlSession();
     const quoted = `${quoteName(this.#connection.database)}.${quoteName(table.name)}`;
     const abort = (): void => void session.close();
     signal.addEventListener("abort", abort, { once: true });
     try {
       // Only from here to the rollback is the table kept from being altered.
       await session.queryAll(["SAVEPOINT holdfast", `SELECT 1 FROM ${quoted} LIMIT 0`]);
-      const now = await readDefinitions(session, this.#connection.database, [table.name]);
+      const now = await readDefinitions(control, this.#connection.database, [table.name]);
       if (now.get(table.name) !== this.#definition(table)) throw changedSince(table.name);
-      yield* dumpTable(session, this.#server, this.#connection.database, table, this.#definition(table), (result) =>
-        this.#onDumped(table, result),
+      yield* dumpTable(
+        session,
+        control,
+        this.#server,
+        this.#connection.database,
+        table,
+        this.#definition(table),
+        (result) => this.#onDumped(table, result),
       );
       await session.query("ROLLBACK TO SAVEPOINT holdfast");
     } catch (error) {
@@ -453,6 +463,11 @@ export class MariadbSource implements Source {
   #snapshotSession(): MariadbSession {
     if (this.#session === undefined) throw new TypeError("prepare comes first, and nothing after dispose");
     return this.#session;
+  }
+
+  #controlSession(): MariadbSession {
+    if (this.#control === undefined) throw new TypeError("prepare comes first, and nothing after dispose");
+    return this.#control;
   }
 
   #lockingSession(): MariadbSession {

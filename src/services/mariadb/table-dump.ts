@@ -4,7 +4,7 @@ import type { MariadbSession } from "./mariadb-session.ts";
 import { readColumns, type TableInfo, tableNature, withCounter } from "./mariadb-tables.ts";
 import type { ServerVersion } from "./mariadb-server.ts";
 import { quoteName } from "./sql-text.ts";
-import { hasLongColumns, selectRows } from "./table-select.ts";
+import { hasLongColumns, selectRows, type ValuePieces } from "./table-select.ts";
 
 /** What is known of a table's dump when it has been read to its end. */
 export interface TableDumpResult {
@@ -19,18 +19,20 @@ const averageRowsMask = 0xff;
 
 /**
  * The table as a script: settings, CREATE TABLE, INSERTs in the order of the primary key, and a last line that says how many rows
- * there were. `onEnd` is called when all of it has been taken.
+ * there were. `onEnd` is called when all of it has been taken. `session` is a raw
+ * one that sees the rows; `control`, another one, answers what has to do with the definition.
  * @throws HoldfastError FREEZE_FAILED if a value could not be read whole
  */
 export async function* dumpTable(
   session: MariadbSession,
+  control: MariadbSession,
   server: ServerVersion,
   schema: string,
   table: TableInfo,
   definition: string,
   onEnd: (result: TableDumpResult) => void,
 ): AsyncGenerator<Uint8Array> {
-  const { columns, primaryKey } = await readColumns(session, schema, table.name);
+  const { columns, primaryKey } = await readColumns(control, schema, table.name);
   // An ENUM may hold the value 0 from times without strict mode.
   const strict = columns.some(({ type }) => type === "enum") ? "" : "STRICT_ALL_TABLES,";
   yield Buffer.from(
@@ -47,9 +49,9 @@ export async function* dumpTable(
   if (tableNature(table) !== "remote") {
     const quoted = `${quoteName(schema)}.${quoteName(table.name)}`;
     const names = columns.filter(({ generated }) => !generated).map(({ name }) => quoteName(name));
-    const chunk = hasLongColumns(columns) ? await chunkLength(session, table, quoted, columns) : undefined;
+    const pieces = hasLongColumns(columns) ? await valuePieces(session, table, quoted, columns) : undefined;
     const insert = Buffer.from(`INSERT INTO ${quoteName(table.name)} (${names.join(", ")}) VALUES\n`);
-    const select = selectRows(quoted, columns, primaryKey, chunk);
+    const select = selectRows(quoted, columns, primaryKey, session.rowMark, pieces);
     yield* insertStatements(session.stream(select), insert, table.name, counted);
   }
   yield Buffer.from(`${tableEnd(counted.rows)}\n`);
@@ -62,12 +64,13 @@ export function tableEnd(rows: number): string {
 }
 
 async function* insertStatements(
-  stream: AsyncGenerator<Buffer[], { number: number; message: string }[]>,
+  stream: AsyncGenerator<Buffer[], string[]>,
   insert: Buffer,
   table: string,
   counted: { rows: number; longestRowBytes: number },
 ): AsyncGenerator<Uint8Array> {
   const close = Buffer.from(";\n");
+  const newline = Buffer.from("\n");
   let open = 0;
   try {
     for (;;) {
@@ -77,13 +80,13 @@ async function* insertStatements(
         break;
       }
       const pieces: Buffer[] = [];
-      for (const line of next.value) {
+      for (const row of next.value) {
         counted.rows += 1;
-        if (line.length > counted.longestRowBytes) counted.longestRowBytes = line.length;
-        if (open === 0) pieces.push(insert, line.subarray(1));
-        else pieces.push(line);
-        open += line.length;
-        if (open >= statementBytes || (crc32(line) & averageRowsMask) === 0) {
+        if (row.length > counted.longestRowBytes) counted.longestRowBytes = row.length;
+        if (open === 0) pieces.push(insert, row.subarray(1));
+        else pieces.push(newline, row);
+        open += row.length;
+        if (open >= statementBytes || (crc32(row) & averageRowsMask) === 0) {
           pieces.push(close);
           open = 0;
         }
@@ -96,26 +99,26 @@ async function* insertStatements(
   if (open > 0) yield close;
 }
 
-function refuseTruncation(warnings: readonly { number: number; message: string }[], table: string): void {
+function refuseTruncation(warnings: readonly string[], table: string): void {
   const [first] = warnings;
   if (first === undefined) return;
   throw new HoldfastError(
     "FREEZE_FAILED",
-    `The table ${table} could not be read whole: ${first.message} (warning ${first.number})`,
+    `The table ${table} could not be read whole: ${first.replaceAll("\t", " ")}`,
     {
-      facts: { table, warning: first.number },
+      facts: { table },
       remedy: "Raise max_allowed_packet on the server, or correct the value.",
     },
   );
 }
 
 /** How long values have to be cut, if there are any so long that a function of them might not fit; else undefined. */
-async function chunkLength(
+async function valuePieces(
   session: MariadbSession,
   table: TableInfo,
   quoted: string,
   columns: readonly { name: string; type: string; generated: boolean }[],
-): Promise<{ maxValueBytes: number; chunk: number } | undefined> {
+): Promise<ValuePieces | undefined> {
   const limit = Number(await session.value("SELECT @@max_allowed_packet"));
   const safe = Math.floor(limit / 2) - 1024;
   // What a table holds altogether no value exceeds. The figure lags behind: hence the wide margin, and refuseTruncation.
@@ -126,5 +129,5 @@ async function chunkLength(
   const longest = Number(await session.value(`SELECT GREATEST(0, ${lengths.join(", ")}) FROM ${quoted}`));
   if (longest < safe) return undefined;
   // A piece is cut by characters, of four bytes at most, each of which may be doubled.
-  return { maxValueBytes: longest, chunk: Math.floor(limit / 8) - 1024 };
+  return { longestBytes: longest, length: Math.floor(limit / 8) - 1024 };
 }

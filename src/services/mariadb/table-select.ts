@@ -26,55 +26,62 @@ export function hasLongColumns(columns: readonly ColumnInfo[]): boolean {
   return columns.some(({ type, generated }) => longTypes.has(type) && !generated);
 }
 
+/** How values are cut into literals that stand side by side, which SQL joins. */
+export interface ValuePieces {
+  readonly longestBytes: number;
+  /** Characters of a piece of text, bytes of a piece of binary data. */
+  readonly length: number;
+}
+
 /**
- * A SELECT whose lines, as the client prints them in batch mode, are rows of a VALUES list, each after a comma:
- * `,(1<tab>,'it''s'<tab>,NULL)`. The client's own escaping of NUL, tab, line break and backslash is that of SQL literals, so
- * that only quotes are doubled here. `chunkLength`, if given, cuts long values into literals that stand side by side
- * (which SQL joins), for values of which a function's result would be longer than max_allowed_packet.
+ * A SELECT whose rows, as the client prints them raw, are rows of a VALUES list, each after a comma, and then `rowMark`:
+ * `,(1<tab>,'it\'s'<tab>,NULL)`. `pieces`, if given, cuts long values, for values of which a function's result would be
+ * longer than max_allowed_packet.
  */
 export function selectRows(
   quotedTable: string,
   columns: readonly ColumnInfo[],
   primaryKey: readonly string[],
-  chunkLength?: { readonly maxValueBytes: number; readonly chunk: number },
+  rowMark: string,
+  pieces?: ValuePieces,
 ): string {
   const stored = columns.filter(({ generated }) => !generated);
   const fields = stored.flatMap((column, at) =>
-    valueExpressions(column, at === 0 ? ",(" : ",", at === stored.length - 1 ? ")" : "", chunkLength),
+    valueExpressions(column, at === 0 ? ",(" : ",", at === stored.length - 1 ? `)${rowMark}` : "", pieces),
   );
   const order = primaryKey.length === 0 ? "" : ` ORDER BY ${primaryKey.map(quoteName).join(", ")}`;
-  return `SELECT ${fields.length === 0 ? "',()'" : fields.join(", ")} FROM ${quotedTable}${order}`;
+  return `SELECT ${fields.length === 0 ? `',()${rowMark}'` : fields.join(", ")} FROM ${quotedTable}${order}`;
 }
 
 function valueExpressions(
   column: ColumnInfo,
   before: string,
   after: string,
-  chunkLength: { readonly maxValueBytes: number; readonly chunk: number } | undefined,
+  pieces: ValuePieces | undefined,
 ): string[] {
   const name = quoteName(column.name);
-  const nullText = `'${before}NULL${after}'`;
-  const whole = (value: string): string[] => [`IF(${name} IS NULL, ${nullText}, ${value})`];
-  const concat = (open: string, value: string, close: string): string =>
-    `CONCAT('${before}${open}', ${value}, '${close}${after}')`;
   const { type } = column;
-  if (plainNumbers.has(type)) return whole(concat("", name, ""));
+  const ifAny = (...parts: readonly string[]): string[] => [
+    `IF(${name} IS NULL, '${before}NULL${after}', CONCAT('${before}', ${parts.join(", ")}, '${after}'))`,
+  ];
+  if (plainNumbers.has(type)) return ifAny(name);
   // The text form of FLOAT has six digits; as a double it has all.
-  if (type === "float") return whole(concat("", `CAST(${name} AS DOUBLE)`, ""));
-  if (type === "bit") return whole(concat("", `${name} + 0`, ""));
-  if (spatials.has(type)) return whole(concat("X''", `HEX(${name})`, "''"));
+  if (type === "float") return ifAny(`CAST(${name} AS DOUBLE)`);
+  if (type === "bit") return ifAny(`${name} + 0`);
+  if (spatials.has(type)) return ifAny(`'X'''`, `HEX(${name})`, `''''`);
   const isBinary = binaries.has(type) || column.characterSet === "binary";
   if (!isBinary && column.characterSet !== "" && !throughUtf8.has(column.characterSet)) {
-    return whole(concat(`_${column.characterSet} X''`, `HEX(${name})`, "''"));
+    return ifAny(`'_${column.characterSet} X'''`, `HEX(${name})`, `''''`);
   }
-  const open = isBinary ? "_binary ''" : "''";
-  const doubled = (value: string): string => `REPLACE(${value}, '''', '''''')`;
-  if (chunkLength === undefined || !longTypes.has(type)) return whole(concat(open, doubled(name), "''"));
-  const count = Math.ceil(chunkLength.maxValueBytes / chunkLength.chunk);
+  // QUOTE takes time in proportion to the length; REPLACE, in proportion to length times quotes.
+  const introducer = isBinary ? "_binary " : "";
+  if (pieces === undefined || !longTypes.has(type)) return ifAny(`'${introducer}'`, `QUOTE(${name})`);
+  const count = Math.ceil(pieces.longestBytes / pieces.length);
   return Array.from({ length: count }, (_, at) => {
-    const lead = at === 0 ? before + open : "''";
+    const lead = at === 0 ? before : "";
     const end = at === count - 1 ? after : "";
-    const piece = doubled(`SUBSTRING(${name}, ${at * chunkLength.chunk + 1}, ${chunkLength.chunk})`);
-    return `IF(${name} IS NULL, '${at === 0 ? `${before}NULL` : ""}${end}', CONCAT('${lead}', ${piece}, '''${end}'))`;
+    const piece = `QUOTE(SUBSTRING(${name}, ${at * pieces.length + 1}, ${pieces.length}))`;
+    const nothing = `${lead}${at === 0 ? "NULL" : ""}${end}`;
+    return `IF(${name} IS NULL, '${nothing}', CONCAT('${lead}${at === 0 ? introducer : ""}', ${piece}, '${end}'))`;
   });
 }
