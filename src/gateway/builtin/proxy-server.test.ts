@@ -142,6 +142,34 @@ describe("a request through the gateway", () => {
   });
 });
 
+describe("a body that the application does not read", () => {
+  it("is taken off the client only as far as the buffers go", async () => {
+    await using tested = await startTestGateway();
+    const client = await RawClient.connect(tested.port);
+    const sizeBytes = 64 * 1024 * 1024;
+    client.send(`POST /hang HTTP/1.1\r\nHost: s\r\nContent-Length: ${sizeBytes}\r\n\r\n`);
+    const piece = Buffer.alloc(64 * 1024);
+    let sent = 0;
+    const more = (): void => {
+      while (sent < sizeBytes) {
+        sent += piece.length;
+        if (!client.socket.write(piece)) return;
+      }
+    };
+    client.socket.on("drain", more);
+    more();
+    await until(() => tested.application.running === 1);
+    let before = -1;
+    // Until a while has passed in which nothing went out.
+    while (before !== sent) {
+      before = sent;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    expect(sent).toBeLessThan(sizeBytes / 2);
+    client.close();
+  });
+});
+
 describe("a client that leaves", () => {
   it("ends its request at the application", async () => {
     await using tested = await startTestGateway();
