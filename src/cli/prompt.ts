@@ -9,12 +9,15 @@ async function ask(host: CliHost, question: string): Promise<string | undefined>
   const lines = createInterface({ input: host.stdin, output: host.stderr, terminal: host.stdin.isTTY === true });
   try {
     return await new Promise<string | undefined>((resolve, reject) => {
-      const interrupted = (): void =>
+      const interrupted = (): void => {
+        // The question's line is still open.
+        host.stderr.write("\n");
         reject(
           host.signal.reason instanceof HoldfastError
             ? host.signal.reason
             : new HoldfastError("INTERRUPTED", "Interrupted before anything was done."),
         );
+      };
       host.signal.addEventListener("abort", interrupted, { once: true });
       // In raw mode Ctrl-C arrives here as a key, not as a signal.
       lines.once("SIGINT", interrupted);
