@@ -206,7 +206,7 @@ describe("a PostgreSQL source", () => {
     onTestFinished(() => rm(`${tmpdir()}/holdfast-${database}.txt`));
     const backup = await takeBackup(source({ exec }));
     server.sql(database, "DELETE FROM t;");
-    const restoring = await makeTestContext({ contents: backup.contents });
+    await using restoring = await makeTestContext({ contents: backup.contents });
     await target({ exec }).stage(restoring, restorable(backup));
     await target({ exec }).swap(restoring, 10_000);
     await target({ exec }).settle(restoring);
@@ -235,7 +235,7 @@ describe("a PostgreSQL target", () => {
 
   it("says which extension is missing, and drops what it had staged", async () => {
     const backup = await withFile(await takeBackup(source()), "3-pre-data.sql", "CREATE EXTENSION nonesuch;\n");
-    const restoring = await makeTestContext({ contents: backup.contents });
+    await using restoring = await makeTestContext({ contents: backup.contents });
     await expect(target().stage(restoring, restorable(backup))).rejects.toMatchObject({
       code: "SERVICE_STAGE_FAILED",
       message: expect.stringContaining("nonesuch") as string,
@@ -247,7 +247,7 @@ describe("a PostgreSQL target", () => {
   it("reports a full disk as such", async () => {
     const full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;\n";
     const backup = await withFile(await takeBackup(source()), "7-post-data.sql", full);
-    const restoring = await makeTestContext({ contents: backup.contents });
+    await using restoring = await makeTestContext({ contents: backup.contents });
     await expect(target().stage(restoring, restorable(backup))).rejects.toMatchObject({ code: "TARGET_FULL" });
     expect(scratch()).toBe("");
   });
@@ -256,7 +256,7 @@ describe("a PostgreSQL target", () => {
     const trace = `${tmpdir()}/holdfast-hostile-${database}`;
     for (const name of ["1-roles.sql", "2-database.sql", "3-pre-data.sql", "4-tables/public.t.sql"]) {
       const backup = await withFile(await takeBackup(source()), name, `\\! touch ${trace}\n`);
-      const restoring = await makeTestContext({ contents: backup.contents });
+      await using restoring = await makeTestContext({ contents: backup.contents });
       await expect(target().stage(restoring, restorable(backup))).rejects.toMatchObject({
         code: "SERVICE_STAGE_FAILED",
       });
@@ -268,7 +268,7 @@ describe("a PostgreSQL target", () => {
   it("refuses a backup that lacks the database's definition, and one of another kind", async () => {
     const backup = await takeBackup(source());
     const entries = backup.entries.filter((entry) => entry.path.toString() !== "2-database.sql");
-    const restoring = await makeTestContext({ contents: backup.contents });
+    await using restoring = await makeTestContext({ contents: backup.contents });
     await expect(target().stage(restoring, restorable({ ...backup, entries }))).rejects.toMatchObject({
       code: "SERVICE_STAGE_FAILED",
     });
