@@ -95,7 +95,7 @@ async function createSchema(staging: Staging, characterSet: string, collation: s
   } catch (error) {
     if (serverErrorNumber(error) !== 1044) throw error;
     const account = (await staging.control.value("SELECT CURRENT_USER()")) ?? connection.user;
-    const pattern = `${quoteGrantPattern(`${connection.database}_hf_`).slice(0, -1)}%\`.*`;
+    const pattern = `${quoteGrantPattern(`${connection.database.slice(0, 44)}_hf_`).slice(0, -1)}%\`.*`;
     throw permissionMissing(account, ["ALL PRIVILEGES"], pattern, connection, "load a backup beside the live database");
   } finally {
     await session.close();
@@ -216,7 +216,7 @@ function refuseOtherProduct({ server, connection }: Staging, { description }: Re
   if (description.kind === "mariadb" && (product === undefined || product === server.product)) return;
   throw new HoldfastError(
     "SERVICE_UNSUPPORTED",
-    `The backup is of ${String(product ?? description.kind)}, and ${connectionPlace(connection)} is ${server.product}.`,
+    `The backup is of ${typeof product === "string" ? product : description.kind}, and ${connectionPlace(connection)} is ${server.product}.`,
     { remedy: "Restore it to a server of the same kind." },
   );
 }

@@ -21,7 +21,7 @@ export interface SchemaNames {
 
 export function schemaNames(database: string, operationId: OperationId): SchemaNames {
   // A name has at most 64 characters; the operation's id makes it unique.
-  const prefix = `${[...database].slice(0, 44).join("")}_hf_${operationId}`;
+  const prefix = `${database.slice(0, 44)}_hf_${operationId}`;
   const staged = `${prefix}_new`;
   const old = `${prefix}_old`;
   return {

@@ -218,7 +218,7 @@ export class MariadbSource implements Source {
     this.#session = undefined;
     this.#locking = undefined;
     this.#control = undefined;
-    await Promise.all(sessions.map((session) => session?.close()));
+    await Promise.all(sessions.map(async (session) => session?.close()));
   }
 
   /** A dead process leaves nothing: its client programs end with it, and the server gives up what they had. */
