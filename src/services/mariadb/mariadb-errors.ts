@@ -70,20 +70,17 @@ export function clientError(error: unknown, connection: MariadbConnection): unkn
 }
 
 function remedyOf(code: ErrorCode, number: number, connection: MariadbConnection): string {
-  switch (code) {
-    case "SERVICE_LOGIN_FAILED":
-      return "Check the user and the password in the service's url, and the hosts the user may connect from.";
-    case "SERVICE_UNREACHABLE":
-      return "Check that the server runs, and the host and port in the service's url.";
-    case "SERVICE_DATABASE_MISSING":
-      return `Create the database, or correct the service's url: CREATE DATABASE of "${connection.database}".`;
-    case "SERVICE_PERMISSION_MISSING":
-      return number === 1419
+  const account = quoteAccount(connection.user);
+  const remedies: Partial<Record<ErrorCode, string>> = {
+    SERVICE_LOGIN_FAILED:
+      "Check the user and the password in the service's url, and the hosts the user may connect from.",
+    SERVICE_UNREACHABLE: "Check that the server runs, and the host and port in the service's url.",
+    SERVICE_DATABASE_MISSING: `Create the database "${connection.database}", or correct the service's url.`,
+    SERVICE_PERMISSION_MISSING:
+      number === 1419
         ? "Set log_bin_trust_function_creators=1 on the server, or grant SUPER to the user."
-        : `As the server's administrator, grant the user the right: see SHOW GRANTS FOR ${quoteAccount(connection.user)};`;
-    case "TARGET_FULL":
-      return "Make room on the disk of the database server.";
-    default:
-      return "See the server's message and its error log.";
-  }
+        : `As the server's administrator, grant the user the right: see SHOW GRANTS FOR ${account};`,
+    TARGET_FULL: "Make room on the disk of the database server.",
+  };
+  return remedies[code] ?? "See the server's message and its error log.";
 }

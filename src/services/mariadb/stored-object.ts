@@ -116,7 +116,7 @@ export function sameObject(a: StoredObject, b: StoredObject): boolean {
 function settings(object: StoredObject): string {
   // The statement arrives in UTF-8. Other client character sets agree with it on ASCII only.
   const ascii = /^[\0-\x7f]*$/.test(object.create);
-  const keep = ascii || /^utf8/.test(object.characterSetClient);
+  const keep = ascii || object.characterSetClient.startsWith("utf8");
   return [
     `character_set_client = ${keep ? object.characterSetClient : "utf8mb4"}`,
     `collation_connection = ${object.collationConnection}`,

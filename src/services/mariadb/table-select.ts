@@ -14,8 +14,15 @@ const plainNumbers = new Set([
 ]);
 const binaries = new Set(["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"]);
 const spatials = new Set([
-  ...["geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"],
-  ...["geometrycollection", "geomcollection"],
+  "geometry",
+  "point",
+  "linestring",
+  "polygon",
+  "multipoint",
+  "multilinestring",
+  "multipolygon",
+  "geometrycollection",
+  "geomcollection",
 ]);
 /** Character sets of which every string survives the way through UTF-8 and back. */
 const throughUtf8 = new Set(["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"]);
