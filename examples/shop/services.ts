@@ -23,7 +23,7 @@ export interface ShopServices {
   /** Process ids of the servers. */
   readonly pids: readonly number[];
   /** Shuts all servers down. Idempotent. The data stay in the folder, except what had to be outside of it. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export interface ServicesOptions {

@@ -10,7 +10,7 @@ export interface ShopProcess {
   /** "http://127.0.0.1:PORT" */
   readonly url: string;
   /** Finishes what runs. Idempotent. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Starts the shop on `port` (default any free one); resolves when it answers. */
