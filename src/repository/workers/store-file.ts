@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { messageOf, systemErrorCode } from "../../base/index.ts";
 import type { FileStamp } from "../../component/index.ts";
+import { joinIds } from "./join-ids.ts";
 import type { StoredFile } from "./protocol.ts";
 import type { StoreSession } from "./store-session.ts";
 
@@ -88,8 +89,5 @@ function readBlobs(session: StoreSession, fd: number, size: number): { blobIds: 
     start = 0;
   }
   if (end > start) ids.push(session.store("data", buffer.subarray(start, end)));
-  // Not Buffer.concat: cloning a part of node's buffer pool for another thread clones the whole pool.
-  const blobIds = new Uint8Array(ids.length * 32);
-  for (const [number, id] of ids.entries()) blobIds.set(id, number * 32);
-  return { blobIds, sizeBytes: total };
+  return { blobIds: joinIds(ids), sizeBytes: total };
 }

@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { checkPack } from "../check/check-pack.ts";
 import { openLoadedBlob } from "../content/open-loaded-blob.ts";
 import { Sealer } from "../crypto/envelope.ts";
+import { joinIds } from "./join-ids.ts";
 import type { Answer, FinishedPack, Job, JobKind, JobResults, Order, Request, SessionSetup } from "./protocol.ts";
 import { toPortable } from "./protocol.ts";
 import { reuseFiles } from "./reuse-file.ts";
@@ -75,7 +76,7 @@ function run(job: Job | Order): JobResults[JobKind] {
     }
     case "store-blobs": {
       const store = storeOf(job.session);
-      return Buffer.concat(job.blobs.map((blob) => store.store(job.type, blob)));
+      return joinIds(job.blobs.map((blob) => store.store(job.type, blob)));
     }
     case "write-blobs":
       return writeBlobs(sessionOf(job.session).sealer, job);
