@@ -29,6 +29,8 @@ export interface OrderDatabase {
   newest(count: number): Promise<OrderRow[]>;
   /** All of them, in no particular order. */
   orders(): AsyncIterable<OrderRow>;
+  /** Deletes every order, as a mishap would. */
+  loseOrders(): Promise<void>;
   /** Adds rows of about `rowBytes` until there are `rows`. */
   seed(rows: number, rowBytes: number): Promise<void>;
   /** What is there of it. */
@@ -45,6 +47,8 @@ export interface OrderCache {
   /** The counter. */
   count(): Promise<number>;
   entries(): AsyncIterable<{ readonly id: string; readonly sha256: string }>;
+  /** Deletes every order and the counter, as a mishap would. */
+  loseOrders(): Promise<void>;
   seed(keys: number, valueBytes: number): Promise<void>;
   seeded(): Promise<SeedFacts>;
   close(): Promise<void>;

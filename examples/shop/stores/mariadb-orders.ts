@@ -72,6 +72,10 @@ export class MariadbOrders implements OrderDatabase {
     }
   }
 
+  async loseOrders(): Promise<void> {
+    await this.#execute(`DELETE FROM ${this.#table}`);
+  }
+
   async seed(rows: number, rowBytes: number): Promise<void> {
     for (let number = (await this.seeded()).rows; number < rows;) {
       const numbers = Array.from({ length: Math.min(200, rows - number) }, (_, at) => number + at);

@@ -74,6 +74,10 @@ export class PostgresqlOrders implements OrderDatabase {
     }
   }
 
+  async loseOrders(): Promise<void> {
+    await this.#query(`DELETE FROM ${this.#table}`);
+  }
+
   async seed(rows: number, rowBytes: number): Promise<void> {
     for (let number = (await this.seeded()).rows; number < rows;) {
       const numbers = Array.from({ length: Math.min(200, rows - number) }, (_, at) => number + at);

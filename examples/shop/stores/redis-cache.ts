@@ -52,6 +52,13 @@ export class RedisCache implements OrderCache {
     }
   }
 
+  async loseOrders(): Promise<void> {
+    for await (const keys of this.#client.scanIterator({ MATCH: "order:*", COUNT: 1000 })) {
+      if (keys.length > 0) await this.#client.del(keys);
+    }
+    await this.#client.del("orders");
+  }
+
   async seed(keys: number, valueBytes: number): Promise<void> {
     for (let number = (await this.seeded()).rows; number < keys;) {
       const numbers = Array.from({ length: Math.min(500, keys - number) }, (_, at) => number + at);

@@ -48,6 +48,11 @@ export class SqliteCache implements OrderCache {
     }
   }
 
+  async loseOrders(): Promise<void> {
+    this.#file.get().exec("BEGIN; DELETE FROM entry; DELETE FROM counter; COMMIT");
+    await Promise.resolve();
+  }
+
   async seed(keys: number, valueBytes: number): Promise<void> {
     for (let number = (await this.seeded()).rows; number < keys;) {
       const database = this.#file.get();

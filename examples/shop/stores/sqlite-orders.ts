@@ -50,6 +50,11 @@ export class SqliteOrders implements OrderDatabase {
     }
   }
 
+  async loseOrders(): Promise<void> {
+    this.#file.get().exec(`DELETE FROM ${this.#table}`);
+    await Promise.resolve();
+  }
+
   async seed(rows: number, rowBytes: number): Promise<void> {
     for (let number = (await this.seeded()).rows; number < rows;) {
       const database = this.#file.get();

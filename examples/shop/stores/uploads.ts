@@ -39,6 +39,11 @@ export class Uploads {
     }
   }
 
+  /** Deletes the files of all orders, as a mishap would. */
+  async loseOrders(): Promise<void> {
+    await rm(path.join(this.#folder, "orders"), { recursive: true, force: true });
+  }
+
   /** SHA-256 of an order's file as it is on the disk. */
   async digest(id: string): Promise<string> {
     const hash = createHash("sha256");
