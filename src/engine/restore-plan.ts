@@ -53,6 +53,8 @@ export function planRestoreSteps(
       missingInEnvironment.push(source);
       continue;
     }
+    // A kind that is only restored whole refuses here, before anything has begun.
+    if (inPlace && below !== undefined && below !== "") component?.target(below);
     steps.push({
       source,
       kind: manifest.descriptions.get(source)?.kind ?? stored.kind,
