@@ -176,6 +176,7 @@ class BackupRun {
       await source.dispose();
       return { component, ...stored };
     });
+    await writer.flush();
     const backup = this.#describe(writer, points, hold, trees);
     const tree = await storeBackupTree(writer, this.#environment, backup, trees);
     const snapshot = await writer.saveSnapshot({

@@ -71,6 +71,9 @@ export interface RepositoryWriter extends ContentStore {
   /** The entries of an earlier snapshot below `path` ("mounts/app/media"), to spare reading unchanged files. */
   previous(snapshot: Snapshot, path: string): Promise<PreviousEntries | undefined>;
 
+  /** Makes every pack durable that holds what was stored so far; after it, `stats` counts all of that. */
+  flush(): Promise<void>;
+
   stats(): WriteStats;
 
   /** Makes every pack and the index durable, then writes the snapshot. Once per writer. */

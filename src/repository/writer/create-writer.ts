@@ -124,19 +124,24 @@ class SnapshotWriter implements RepositoryWriter {
     return this.#saver.stats;
   }
 
+  async flush(): Promise<void> {
+    this.#saver.check();
+    try {
+      await this.#trees.flush();
+      await this.#parts.pool.order({ kind: "flush", session: this.#session });
+      await this.#saver.settle();
+    } finally {
+      this.#saver.check();
+    }
+  }
+
   async saveSnapshot(snapshot: Parameters<RepositoryWriter["saveSnapshot"]>[0]): Promise<Snapshot> {
     if (this.#saved) throw new TypeError("A writer saves one snapshot.");
     this.#saver.check();
     this.#saved = true;
-    const { pool, files, index, programVersion } = this.#parts;
-    try {
-      await this.#trees.flush();
-      await pool.order({ kind: "flush", session: this.#session });
-      await this.#saver.finish();
-    } catch (error) {
-      this.#saver.check();
-      throw error;
-    }
+    const { files, index, programVersion } = this.#parts;
+    await this.flush();
+    await this.#saver.finish();
     if (!index.blobs.has("tree", Buffer.from(snapshot.tree, "hex"))) {
       throw new HoldfastError("INTERNAL", `The snapshot's tree ${snapshot.tree} was never stored.`);
     }
