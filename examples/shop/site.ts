@@ -18,6 +18,8 @@ export interface SiteOptions {
   readonly folder: string;
   /** Uses SQLite for everything, whatever is installed. */
   readonly sqliteOnly?: boolean;
+  /** Of the project; default `upsun`, which keeps two manual backups. */
+  readonly profile?: string;
   /** Environments that `holdfast.yaml` declares beside `main`; without a gateway. */
   readonly others?: Readonly<Record<string, OtherEnvironment>>;
 }
@@ -65,7 +67,7 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     stops.push(shop.stop);
     const port = await freePort();
     const configFile = path.join(folder, "holdfast.yaml");
-    writeFileSync(configFile, configuration(services, shop, port, options.others ?? {}), { mode: 0o600 });
+    writeFileSync(configFile, configuration(services, shop, port, options), { mode: 0o600 });
     const spawnHoldfast = (args: readonly string[]): ChildProcess =>
       spawn(process.execPath, [cli, "-c", configFile, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const url = `http://127.0.0.1:${port}`;
@@ -97,12 +99,7 @@ function deployCode(folder: string): void {
   });
 }
 
-function configuration(
-  services: ShopServices,
-  shop: ShopProcess,
-  port: number,
-  others: Readonly<Record<string, OtherEnvironment>>,
-): string {
+function configuration(services: ShopServices, shop: ShopProcess, port: number, options: SiteOptions): string {
   const application = { app: { code: "./app", mounts: { media: "./app/public/media" } } };
   const environments: Record<string, unknown> = {
     main: {
@@ -112,7 +109,7 @@ function configuration(
       services: services.entries satisfies Record<string, ServiceEntry>,
     },
   };
-  for (const [name, other] of Object.entries(others)) {
+  for (const [name, other] of Object.entries(options.others ?? {})) {
     const code = path.join(other.folder, "app");
     mkdirSync(code, { recursive: true });
     environments[name] = {
@@ -127,6 +124,7 @@ function configuration(
     projects: {
       shop: {
         title: "Print shop",
+        profile: options.profile ?? "upsun",
         repository: {
           passwordFile: "./repository.key",
           replicas: [{ name: "disk", type: "local", path: "./repository" }],
