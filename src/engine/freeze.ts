@@ -54,7 +54,9 @@ async function releaseAfterFailure(hold: Hold, failure: unknown): Promise<void> 
   try {
     await hold.release();
   } catch (error) {
-    if (!isHoldfastError(error)) throw new AggregateError([failure, error], "The release failed after a failure.");
+    if (!isHoldfastError(error)) {
+      throw new AggregateError([failure, error], "The release failed after a failure.", { cause: error });
+    }
   }
 }
 

@@ -206,7 +206,7 @@ class RestoreRun {
   }
 
   /** Idempotent. If reverting itself fails, the journal stays for recovery and both errors are told. */
-  async #revertAfter(error: unknown): Promise<void> {
+  async #revertAfter(reason: unknown): Promise<void> {
     if (this.#reverted) return;
     const results = await Promise.allSettled(
       this.#components.map(({ target, targetContext }) => target.revert(targetContext)),
@@ -215,10 +215,10 @@ class RestoreRun {
     if (failure !== undefined) {
       throw new HoldfastError(
         "RECOVERY_FAILED",
-        `The restore failed (${messageOf(error)}), and undoing it failed: ${messageOf(failure.reason)}`,
+        `The restore failed (${messageOf(reason)}), and undoing it failed: ${messageOf(failure.reason)}`,
         {
           remedy: "Mend the cause and run any command on the environment again: it goes on undoing.",
-          cause: new AggregateError([error, failure.reason]),
+          cause: new AggregateError([reason, failure.reason]),
         },
       );
     }

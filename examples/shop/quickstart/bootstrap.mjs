@@ -16,7 +16,8 @@ function run(command, args) {
   return status ?? 1;
 }
 
-if (!existsSync(join(root, "node_modules/commander"))) {
+// npm writes this file last: without it an installation was never begun, or was interrupted.
+if (!existsSync(join(root, "node_modules/.package-lock.json"))) {
   console.error("Installing npm packages (once) ...");
   const status = run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (status !== 0) process.exit(status);

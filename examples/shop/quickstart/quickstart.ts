@@ -103,7 +103,7 @@ try {
   clearFolder();
   say(`starting the print shop in ${folder}`);
   const site = await startSite({ folder });
-  stopSite = site.stop;
+  stopSite = () => site.stop();
   const journalPath = path.join(folder, "orders.ndjson");
   const traffic = startTraffic({ url: site.url, journalPath, requestsPerSecond });
   try {

@@ -82,7 +82,8 @@ describe("the blob index", () => {
     const winners = answers.flat();
     expect(winners.length).toBe(count);
     expect(new Set(winners).size).toBe(count);
-    for (let at = 0; at < count; at += 101) expect(index.claim("data", ids.subarray(at * 32, at * 32 + 32))).toBe(false);
+    for (let at = 0; at < count; at += 101)
+      expect(index.claim("data", ids.subarray(at * 32, at * 32 + 32))).toBe(false);
   });
 
   test("takes less than 64 bytes a blob", () => {
