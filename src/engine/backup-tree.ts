@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { programVersion } from "../base/index.ts";
 import { type Entry, type EntryMetadata, generatedMetadata, type SourceDescription } from "../component/index.ts";
 import type { HexId, RepositoryWriter, StoredTree, TreeChild } from "../repository/index.ts";
 import type { Backup } from "./catalog.ts";
@@ -14,11 +14,6 @@ export interface BackupTree extends StoredTree {
 
 export const manifestPath = "manifest.json";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
-export const programVersion = `holdfast ${version}`;
-
 /** Stores the manifest and the directories above the components' trees (design.md, section 3); returns the root's id. */
 export async function storeBackupTree(
   writer: RepositoryWriter,
@@ -27,7 +22,7 @@ export async function storeBackupTree(
   trees: readonly BackupTree[],
 ): Promise<HexId> {
   const descriptions = new Map(trees.map(({ component, description }) => [component.id, description]));
-  const manifest = encodeManifest({ backup, descriptions }, environment.type, programVersion);
+  const manifest = encodeManifest({ backup, descriptions }, environment.type, `holdfast ${programVersion()}`);
   const content = await writer.storeStream(once(manifest));
   const root = new Folder();
   for (const tree of trees) root.place(tree.component.path.split("/"), tree.root.metadata, tree.id);

@@ -21,14 +21,7 @@ export async function createBackup(
   environment: Environment,
   options: CreateBackupOptions,
 ): Promise<Backup> {
-  assertActive(environment);
-  if (!options.live && environment.gateway === undefined) {
-    throw new HoldfastError(
-      "CONFIG_INVALID",
-      `${environment.id} has no gateway, so its requests cannot be held for a safe backup.`,
-      { remedy: "Configure a gateway for the environment, or take a live backup with --live." },
-    );
-  }
+  assertCanBackUp(environment, options);
   const id = newBackupId();
   const components = environment.components.map(({ id: source }) => ({ source }));
   const backup = await runOperation(context, environment, "backup", { backup: id, components }, (operation) =>
@@ -36,6 +29,17 @@ export async function createBackup(
   );
   if (!backup.automated) await replaceOldest(context, environment, backup);
   return backup;
+}
+
+/** @throws HoldfastError ENVIRONMENT_INACTIVE; CONFIG_INVALID for a safe backup without a gateway */
+export function assertCanBackUp(environment: Environment, options: Pick<CreateBackupOptions, "live">): void {
+  assertActive(environment);
+  if (options.live || environment.gateway !== undefined) return;
+  throw new HoldfastError(
+    "CONFIG_INVALID",
+    `${environment.id} has no gateway, so its requests cannot be held for a safe backup.`,
+    { remedy: "Configure a gateway for the environment, or take a live backup with --live." },
+  );
 }
 
 /** Spec C2. */

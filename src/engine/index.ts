@@ -2,7 +2,7 @@
 // It knows sources, targets, the gateway and the repository by their contracts only, never a kind of service.
 export { listBackup, openBackup, type OpenBackup, readManifest, walkBackup } from "./browse.ts";
 export type { Backup, BackupComponent, Catalog } from "./catalog.ts";
-export { assertActive, createBackup, snapshotTags } from "./create-backup.ts";
+export { assertActive, assertCanBackUp, createBackup, snapshotTags } from "./create-backup.ts";
 export { deleteBackup, findBackup, oldestManualBackups } from "./delete-backup.ts";
 export type {
   Component,

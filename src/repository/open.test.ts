@@ -34,10 +34,33 @@ describe("a repository", () => {
     await createRepository(backend, { password });
     await expect(createRepository(backend, { password })).rejects.toMatchObject({ code: "REPOSITORY_EXISTS" });
     await backend.remove({ type: "config", name: "config" });
-    await expect(createRepository(backend, { password })).rejects.toMatchObject({ code: "REPOSITORY_EXISTS" });
+    await expect(createRepository(backend, { password: "another" })).rejects.toMatchObject({
+      code: "REPOSITORY_EXISTS",
+    });
     await expect(createRepository(new MemoryBackend(), { password: "" })).rejects.toMatchObject({
       code: "INPUT_INVALID",
     });
+  });
+
+  it("goes on with the key that a killed call left", async () => {
+    const backend = new MemoryBackend();
+    await createRepository(backend, { password });
+    await backend.remove({ type: "config", name: "config" });
+    const id = await createRepository(backend, { password });
+    const repository = await openRepository(backend, { password });
+    expect(repository.id).toBe(id);
+    await repository.close();
+    let keys = 0;
+    for await (const { name } of backend.list("key")) keys += name === "" ? 0 : 1;
+    expect(keys).toBe(1);
+  });
+
+  it("opens for both of two that try at the same time with the same password", async () => {
+    const backend = new MemoryBackend();
+    const results = await Promise.allSettled([1, 2, 3].map(() => createRepository(backend, { password })));
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    const repository = await openRepository(backend, { password });
+    await repository.close();
   });
 
   it("is made by one of two that try at the same time, and is theirs alone", async () => {

@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { decodeConfig, encodeConfig, newConfig } from "./config-file.ts";
-import { Sealer, sealEnvelope } from "./crypto/envelope.ts";
+import { type MasterKey, Sealer, sealEnvelope } from "./crypto/envelope.ts";
 import { generateMasterKey } from "./crypto/key-file.ts";
 import { addKey, findMasterKey } from "./crypto/key-list.ts";
 import { OpenRepository } from "./open-repository.ts";
@@ -21,38 +21,61 @@ export interface OpenRepositoryOptions {
 const configHandle = { type: "config", name: "config" } as const;
 
 /**
- * Makes a repository and returns its id. Killed half-way, it leaves a key without a config, which must be removed by hand.
- * @throws HoldfastError REPOSITORY_EXISTS if the place holds a config, keys or snapshots; INPUT_INVALID, STORAGE_*
+ * Makes a repository and returns its id. Killed half-way, it leaves a key without a config; called again with the same
+ * password, it goes on from there.
+ * @throws HoldfastError REPOSITORY_EXISTS if the place holds a config, snapshots, or keys of another password;
+ *   INPUT_INVALID, STORAGE_*
  */
 export async function createRepository(backend: Backend, options: CreateRepositoryOptions): Promise<HexId> {
   if (options.password === "") {
     throw new HoldfastError("INPUT_INVALID", "The password of a repository cannot be empty.");
   }
-  await refuseExisting(backend);
+  if (await hasConfig(backend)) throw existing(backend);
+  await refuseRemains(backend, "snapshot");
   await backend.create();
-  const master = generateMasterKey();
+  const { master, made } = await unfinishedOrNewKey(backend, options.password);
   const config = newConfig();
-  const key = await addKey(backend, master, options.password);
   try {
     await backend.save(configHandle, sealEnvelope(master, encodeConfig(config)));
   } catch (error) {
-    // Somebody else made one here at the same time: its config is of another key.
-    await backend.remove({ type: "key", name: key });
-    throw isHoldfastError(error, "STORAGE_EXISTS") ? existing(backend) : error;
+    // With any other error, the key stays for the next call to go on with.
+    if (!isHoldfastError(error, "STORAGE_EXISTS")) throw error;
+    // Somebody else made one here at the same time; with our key, if it found that.
+    if (made !== undefined && !(await opensConfig(backend, master))) await backend.remove({ type: "key", name: made });
+    throw existing(backend);
   }
   return config.id;
 }
 
-async function refuseExisting(backend: Backend): Promise<void> {
-  if (await hasConfig(backend)) throw existing(backend);
-  for (const type of ["key", "snapshot"] as const) {
-    for await (const info of backend.list(type)) {
-      throw new HoldfastError("REPOSITORY_EXISTS", `There is a ${type} file at ${backend.location}, but no config.`, {
-        facts: { location: backend.location, [type]: info.name },
-        remedy:
-          "Look what is there: remove the remains of a repository that was never finished, or choose another place.",
-      });
-    }
+/** The key that an earlier call left, if this password opens it; else a new one, whose file is `made`. */
+async function unfinishedOrNewKey(backend: Backend, password: string): Promise<{ master: MasterKey; made?: HexId }> {
+  try {
+    return { master: await findMasterKey(backend, password) };
+  } catch (error) {
+    if (isHoldfastError(error, "REPOSITORY_PASSWORD_WRONG")) await refuseRemains(backend, "key");
+    if (!isHoldfastError(error, "REPOSITORY_MISSING")) throw error;
+  }
+  const master = generateMasterKey();
+  return { master, made: await addKey(backend, master, password) };
+}
+
+async function opensConfig(backend: Backend, master: MasterKey): Promise<boolean> {
+  try {
+    new Sealer(master).open(await backend.load(configHandle), "config");
+    return true;
+  } catch (error) {
+    if (isHoldfastError(error, "REPOSITORY_DAMAGED")) return false;
+    throw error;
+  }
+}
+
+async function refuseRemains(backend: Backend, type: "key" | "snapshot"): Promise<void> {
+  for await (const info of backend.list(type)) {
+    throw new HoldfastError("REPOSITORY_EXISTS", `There is a ${type} file at ${backend.location}, but no config.`, {
+      facts: { location: backend.location, [type]: info.name },
+      remedy:
+        "Look what is there: remove the remains of a repository that was never finished, or choose another place.",
+    });
   }
 }
 

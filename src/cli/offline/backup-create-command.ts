@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { formatBytes, formatDuration, HoldfastError } from "../../base/index.ts";
 import type { EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
 import { type ManualBackupPolicy, manualBackupPolicy } from "../../control/index.ts";
-import { assertActive, type Backup, createBackup } from "../../engine/index.ts";
+import { assertCanBackUp, type Backup, createBackup } from "../../engine/index.ts";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatDay, formatMoment } from "../output/moment.ts";
 import { createProgress } from "../progress/create-progress.ts";
@@ -40,7 +40,7 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   const policy = manualBackupPolicy(project.profile, chosen.type);
   assertManualAllowed(policy, project, chosen);
   const environment = await session.environment(chosen);
-  assertActive(environment);
+  assertCanBackUp(environment, options);
   // Opened before the question: a missing repository or a wrong password is no news to get after it.
   const progress = createProgress(host, invocation.options, options.format);
   const context = await session.engineContext((event) => progress.show(event));
