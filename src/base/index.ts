@@ -23,4 +23,5 @@ export {
   type SourceId,
 } from "./ids.ts";
 export { type Logger, type LogLevel, silentLogger } from "./log.ts";
+export { programVersion } from "./program-version.ts";
 export { formatBytes, formatDuration, parseDurationMs } from "./units.ts";

@@ -1,7 +1,7 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Clock, HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
+import { type Clock, HoldfastError, messageOf, programVersion, systemErrorCode } from "../base/index.ts";
 import type { Composition, InitOutcome } from "../cli/index.ts";
 import type { Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
 import { openSqliteCatalog, type SqliteCatalog } from "../control/index.ts";
@@ -11,7 +11,6 @@ import { composeEnvironment } from "./compose-environment.ts";
 import { passwordFileWarning } from "./password-file.ts";
 import { createProjectPassword, createProjectRepository, openProjectRepository } from "./project-repository.ts";
 import { runProjectGateway } from "./project-gateway.ts";
-import { programVersion } from "./program-version.ts";
 
 /** Everything on this machine, in this process. */
 export class LocalComposition implements Composition {

@@ -1,4 +1,4 @@
-import { isHoldfastError } from "../base/index.ts";
+import { isHoldfastError, programVersion } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
 import { WorkerVerifier } from "./check/worker-verifier.ts";
@@ -9,7 +9,6 @@ import { loadIndex } from "./index/load-index.ts";
 import { listLocks } from "./lock/lock-list.ts";
 import { acquireLock, type RepositoryLock } from "./lock/repository-lock.ts";
 import { BlobLoader } from "./pack/blob-loader.ts";
-import { programVersion } from "./program-version.ts";
 import { joinSignals, SnapshotReader } from "./reader/repository-reader.ts";
 import type {
   CheckOptions,
@@ -66,7 +65,7 @@ export class OpenRepository implements Repository {
         key: this.#parts.key,
         pool: this.#pool,
         index: await loadIndex(this.#files, signal),
-        programVersion: programVersion(),
+        programVersion: `holdfast ${programVersion()}`,
         signal,
         release: () => lock.release(),
       });

@@ -1,9 +1,9 @@
 import type { Backup } from "../../engine/index.ts";
 import { formatTimestamp } from "../output/moment.ts";
+import { holdJson } from "./hold-json.ts";
 
 /** A backup as data: Upsun's fields first, then ours. Names are fixed; scripts depend on them. */
 export function backupJson(backup: Backup, replicas: readonly string[]): Record<string, unknown> {
-  const { hold } = backup;
   return {
     id: backup.id,
     created_at: formatTimestamp(backup.createdAt),
@@ -22,16 +22,7 @@ export function backupJson(backup: Backup, replicas: readonly string[]): Record<
     automated: backup.automated,
     project: backup.project,
     snapshot: backup.snapshot,
-    hold:
-      hold === null
-        ? null
-        : {
-            drain_ms: hold.drainMs,
-            held_ms: hold.heldMs,
-            requests_held: hold.requestsHeld,
-            longest_wait_ms: hold.longestWaitMs,
-            requests_failed: hold.requestsFailed,
-          },
+    hold: holdJson(backup.hold),
     skew_ms: backup.skewMs,
     duration_ms: backup.durationMs,
     bytes_new: backup.written.bytesNew,

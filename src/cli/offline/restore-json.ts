@@ -1,5 +1,6 @@
 import type { EnvironmentId } from "../../base/index.ts";
 import type { RestoreReport } from "../../engine/index.ts";
+import { holdJson } from "./hold-json.ts";
 
 /** What a restore did, as data. */
 export function restoreReportJson(
@@ -7,22 +8,12 @@ export function restoreReportJson(
   environment: EnvironmentId,
   into: string | undefined,
 ): Record<string, unknown> {
-  const { hold } = report;
   return {
     backup: report.backup.id,
     environment,
     into: into ?? null,
     duration_ms: report.durationMs,
-    hold:
-      hold === null
-        ? null
-        : {
-            drain_ms: hold.drainMs,
-            held_ms: hold.heldMs,
-            requests_held: hold.requestsHeld,
-            longest_wait_ms: hold.longestWaitMs,
-            requests_failed: hold.requestsFailed,
-          },
+    hold: holdJson(report.hold),
     components: report.components.map(({ source, stage, swap }) => ({
       source,
       files: stage.files,

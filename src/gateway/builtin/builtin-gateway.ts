@@ -5,7 +5,7 @@ import type { Gateway, Hold, HoldFigures, HoldOptions } from "../gateway.ts";
 import {
   type ControlReply,
   type ControlRequest,
-  controlReplySchema,
+  parseReply,
   type GatewayStatus,
   readLines,
   writeLine,
@@ -173,17 +173,6 @@ class ControlConnection {
     this.#waiting?.reject(unreachable(this.#socketPath, "connection closed", cause));
     if (!this.#closedByUs) this.#lost.abort(holdLost("The gateway closed the connection or ended."));
   }
-}
-
-function parseReply(line: string): ControlReply | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  return controlReplySchema.safeParse(value).data;
 }
 
 function remedyFor(code: string): { remedy?: string } {

@@ -8,7 +8,7 @@ import { errorCodes } from "../../base/index.ts";
 const ms = z.number().positive().max(86_400_000);
 
 /** What a client asks. One `hold` at a time on a connection; `release` ends it. */
-export const controlRequestSchema = z.discriminatedUnion("type", [
+const controlRequestSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("hold"), owner: z.string().max(500), drainTimeoutMs: ms, holdTimeoutMs: ms }),
   z.strictObject({ type: z.literal("release") }),
   z.strictObject({ type: z.literal("status") }),
@@ -39,7 +39,7 @@ const statusSchema = z.object({
 });
 
 /** What the gateway answers. `lost` comes unasked, when a hold ends before its release. */
-export const controlReplySchema = z.discriminatedUnion("type", [
+const controlReplySchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("held"), drainMs: z.number() }),
   z.object({ type: z.literal("released"), figures: figuresSchema }),
   z.object({ type: z.literal("lost"), message: z.string() }),
@@ -56,6 +56,25 @@ export const controlReplySchema = z.discriminatedUnion("type", [
 export type ControlRequest = z.output<typeof controlRequestSchema>;
 export type ControlReply = z.output<typeof controlReplySchema>;
 export type GatewayStatus = z.output<typeof statusSchema>;
+
+/** Undefined for a line that is not JSON or not a request. */
+export function parseRequest(line: string): ControlRequest | undefined {
+  return controlRequestSchema.safeParse(parseJson(line)).data;
+}
+
+/** Undefined for a line that is not JSON or not a reply. */
+export function parseReply(line: string): ControlReply | undefined {
+  return controlReplySchema.safeParse(parseJson(line)).data;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
 
 const longestLine = 256 * 1024;
 

@@ -5,7 +5,7 @@ import { type ErrorCode, type Facts, HoldfastError, type Logger, systemErrorCode
 import {
   type ControlReply,
   type ControlRequest,
-  controlRequestSchema,
+  parseRequest,
   type GatewayStatus,
   readLines,
   writeLine,
@@ -173,17 +173,6 @@ export class ControlServer {
     void this.#gate.release();
     writeLine(holder, { type: "lost", message });
   }
-}
-
-function parseRequest(line: string): ControlRequest | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  return controlRequestSchema.safeParse(value).data;
 }
 
 function replyError(socket: Socket, code: ErrorCode, message: string, facts: Facts): void {

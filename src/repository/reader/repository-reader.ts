@@ -1,12 +1,13 @@
 import { HoldfastError, throwIfAborted } from "../../base/index.ts";
-import type {
-  ContentReader,
-  EntryMetadata,
-  EntryPath,
-  FileToWrite,
-  StoredContent,
-  StoredEntry,
-  WriteFileResult,
+import {
+  type ContentReader,
+  type EntryMetadata,
+  type EntryPath,
+  type FileToWrite,
+  generatedMetadata,
+  type StoredContent,
+  type StoredEntry,
+  type WriteFileResult,
 } from "../../component/index.ts";
 import type { RepositoryLock } from "../lock/repository-lock.ts";
 import type { RepositoryReader, Snapshot } from "../repository.ts";
@@ -90,18 +91,7 @@ export function joinSignals(one: AbortSignal, other: AbortSignal | undefined): A
 
 /** A snapshot says nothing of its own root. */
 function rootMetadata(snapshot: Snapshot): EntryMetadata {
-  const ns = BigInt(snapshot.time.getTime()) * 1_000_000n;
-  return {
-    type: "dir",
-    mode: 0o755,
-    uid: 0,
-    gid: 0,
-    mtimeNs: ns,
-    ctimeNs: ns,
-    inode: 0n,
-    deviceId: 0n,
-    links: 1,
-  };
+  return { ...generatedMetadata("dir", snapshot.time), mode: 0o755 };
 }
 
 function notFound(snapshot: Snapshot, path: EntryPath): HoldfastError {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
 import { quoteForShell } from "./shell-quote.ts";
+import { TimeLimit } from "./time-limit.ts";
 
 export interface ClientToolOptions {
   /** The `exec` prefix of the configuration: `["ssh", "db-1"]`, `["docker", "exec", "-i", "db"]`; empty for none. */
@@ -136,45 +137,34 @@ export async function runClientTool(
   },
 ): Promise<string> {
   const tool = startClientTool(program, args, options);
-  let timedOut = false;
-  const timer =
-    options.timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          void tool.kill();
-        }, options.timeoutMs);
+  using limit = new TimeLimit(options.timeoutMs, () => tool.kill());
+  tool.stdin.end(options.input ?? "");
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const maxBytes = options.maxOutputBytes ?? 16 * 1024 * 1024;
   try {
-    tool.stdin.end(options.input ?? "");
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const limit = options.maxOutputBytes ?? 16 * 1024 * 1024;
-    try {
-      for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > limit) {
-          await tool.kill();
-          throw new HoldfastError("COMMAND_FAILED", `${program} printed more than ${limit} bytes.`);
-        }
-        chunks.push(chunk);
+    for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBytes) {
+        await tool.kill();
+        throw new HoldfastError("COMMAND_FAILED", `${program} printed more than ${maxBytes} bytes.`);
       }
-    } catch (error) {
-      if (!timedOut && options.signal?.aborted !== true) throw error;
+      chunks.push(chunk);
     }
-    try {
-      await tool.done;
-    } catch (error) {
-      if (timedOut) {
-        throw new HoldfastError("TIMEOUT", `${program} did not finish within ${options.timeoutMs} ms.`, {
-          cause: error,
-        });
-      }
-      throw error;
-    }
-    return Buffer.concat(chunks).toString("utf8");
-  } finally {
-    clearTimeout(timer);
+  } catch (error) {
+    if (!limit.passed && options.signal?.aborted !== true) throw error;
   }
+  try {
+    await tool.done;
+  } catch (error) {
+    if (limit.passed) {
+      throw new HoldfastError("TIMEOUT", `${program} did not finish within ${options.timeoutMs} ms.`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** A tool's standard output as a stream for the repository; throws at the end if the tool failed. */

@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { HoldfastError, isHoldfastError, systemErrorCode } from "../../base/index.ts";
 import { type ClientTool, runClientTool, startClientTool } from "../client-tool/client-tool.ts";
+import { TimeLimit } from "../client-tool/time-limit.ts";
 
 /** The line by which a dump command says, on the file descriptor `HOLDFAST_FREEZE_FD`, that its point in time is fixed. */
 export const frozenLine = "HOLDFAST_FROZEN";
@@ -107,14 +108,7 @@ export async function runRestore(
 ): Promise<void> {
   const [program = "", ...args] = command;
   const tool = startClientTool(program, args, { exec: options.exec });
-  let timedOut = false;
-  const timer =
-    options.timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          void tool.kill();
-        }, options.timeoutMs);
+  using limit = new TimeLimit(options.timeoutMs, () => tool.kill());
   tool.stdout.resume();
   try {
     await pipeline(createReadStream(options.path), tool.stdin);
@@ -129,7 +123,7 @@ export async function runRestore(
   try {
     await finishedWell(tool, command, options.exec);
   } catch (error) {
-    if (!timedOut) throw error;
+    if (!limit.passed) throw error;
     throw new HoldfastError(
       "TIMEOUT",
       `${program} did not finish within ${Math.round(options.timeoutMs ?? 0)} ms and was ended.`,
@@ -138,8 +132,6 @@ export async function runRestore(
         cause: error,
       },
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 

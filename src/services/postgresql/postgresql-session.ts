@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { HoldfastError, isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import { type ClientTool, startClientTool } from "../client-tool/client-tool.ts";
+import { TimeLimit } from "../client-tool/time-limit.ts";
 import type { PostgresqlConnection } from "./postgresql-connection.ts";
 import { SqlError } from "./postgresql-errors.ts";
 
@@ -105,14 +106,7 @@ export class PostgresqlSession {
     throwIfAborted(options.signal);
     if (this.#closed) throw this.#lost(undefined);
     this.#busy = true;
-    let timedOut = false;
-    const timer =
-      options.timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            timedOut = true;
-            void this.close();
-          }, options.timeoutMs);
+    using limit = new TimeLimit(options.timeoutMs, () => this.close());
     const onAbort = (): void => void this.close();
     options.signal?.addEventListener("abort", onAbort, { once: true });
     let ended = false;
@@ -129,7 +123,7 @@ export class PostgresqlSession {
     } catch (error) {
       if (error instanceof SqlError) throw error;
       throwIfAborted(options.signal);
-      if (timedOut) {
+      if (limit.passed) {
         throw new HoldfastError("TIMEOUT", `PostgreSQL did not answer within ${options.timeoutMs} ms.`, {
           facts: { host: this.#connection.address.host },
           cause: error,
@@ -137,7 +131,6 @@ export class PostgresqlSession {
       }
       throw await this.#explain(error);
     } finally {
-      clearTimeout(timer);
       options.signal?.removeEventListener("abort", onAbort);
       // A reader that left amidst the output leaves a conversation that nobody can take up again.
       if (!ended) await this.close();
