@@ -1,15 +1,5 @@
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
@@ -23,39 +13,14 @@ import {
   localEntry,
   noise,
   snapshotOf,
-  storedEntry,
   streamEntry,
   streamOf,
   temporaryFolder,
 } from "../writer/conformance/bare-repository.ts";
-import { planRanges } from "./write-needed.ts";
+import { mixedContent, storeContents } from "./conformance/stored-contents.ts";
 
 const pool = new WorkerPool({ threads: 2 });
 afterAll(() => pool.close());
-
-/** Stores each as a stream and makes all of it durable. */
-async function store(repository: BareRepository, contents: readonly Buffer[]): Promise<StoredContent[]> {
-  const writer = await repository.writer({ packBytes: 2 << 20 });
-  const stored: StoredContent[] = [];
-  for (const bytes of contents) stored.push(await writer.storeStream(streamOf([bytes])));
-  const entries = stored.map((content, at) => storedEntry(`f${10_000 + at}`, content));
-  const tree = await writer.storeTree(streamOf([directoryEntry(""), ...entries]));
-  await writer.saveSnapshot(snapshotOf(tree.id));
-  await writer.close();
-  return stored;
-}
-
-/** A file with every kind of piece: noise, zeros, text, noise that comes twice. */
-function mixed(seed: number): Buffer {
-  const twice = noise(3 << 20, seed + 1);
-  return Buffer.concat([
-    noise(700_001, seed),
-    Buffer.alloc(1_500_000),
-    Buffer.from("text ".repeat(90_000)),
-    twice,
-    twice,
-  ]);
-}
 
 const contents = [
   Buffer.alloc(0),
@@ -63,7 +28,7 @@ const contents = [
   noise(4096, 1),
   Buffer.alloc(10_000),
   Buffer.concat([Buffer.alloc(5_000_000), Buffer.from("end")]),
-  mixed(50),
+  mixedContent(50),
   noise(5000, 2),
   Buffer.from("x"),
   Buffer.alloc(12 << 20),
@@ -75,7 +40,7 @@ describe.each(["memory", "local"] as const)("contents in a repository on a %s ba
     const backend = kind === "memory" ? new MemoryBackend() : new LocalBackend(join(folder.path, "repository"));
     await backend.create();
     const repository = new BareRepository(backend, pool);
-    const stored = await store(repository, contents);
+    const stored = await storeContents(repository, contents);
     const reader = await repository.reader();
     const files = stored.map((content, at) => ({ path: Buffer.from(join(folder.path, `out${at}`)), content }));
     const results = await reader.writeFiles(files);
@@ -161,7 +126,7 @@ describe("damage", () => {
   ])("such as %s in a pack is never returned as good data", async (_, position) => {
     await using folder = await temporaryFolder();
     const memory = new MemoryBackend();
-    const [content] = await store(new BareRepository(memory, pool), [mixed(70)]);
+    const [content] = await storeContents(new BareRepository(memory, pool), [mixedContent(70)]);
     const flipped = new FaultyBackend(memory, {
       alter: (handle, bytes) => {
         if (handle.type !== "data") return bytes;
@@ -181,7 +146,7 @@ describe("damage", () => {
   test("such as a missing or shortened pack, an unknown blob or a wrong size is named", async () => {
     await using folder = await temporaryFolder();
     const memory = new MemoryBackend();
-    const [stored] = await store(new BareRepository(memory, pool), [noise(10_000, 3)]);
+    const [stored] = await storeContents(new BareRepository(memory, pool), [noise(10_000, 3)]);
     const content = stored as StoredContent;
     const reader = await new BareRepository(memory, pool).reader();
     let tries = 0;
@@ -209,7 +174,11 @@ describe("writing files", () => {
   test("tells which could not be written, and writes the others", async () => {
     await using folder = await temporaryFolder();
     const repository = new BareRepository(new MemoryBackend(), pool);
-    const [empty, small, large] = await store(repository, [Buffer.alloc(0), Buffer.from("small"), noise(3 << 20, 4)]);
+    const [empty, small, large] = await storeContents(repository, [
+      Buffer.alloc(0),
+      Buffer.from("small"),
+      noise(3 << 20, 4),
+    ]);
     writeFileSync(join(folder.path, "there"), "untouched");
     symlinkSync("elsewhere", join(folder.path, "link"));
     const reader = await repository.reader();
@@ -233,7 +202,11 @@ describe("writing files", () => {
     await using folder = await temporaryFolder();
     const openFiles = (): number => readdirSync("/proc/self/fd").length;
     const memory = new MemoryBackend();
-    const stored = await store(new BareRepository(memory, pool), [mixed(1), mixed(2), mixed(3)]);
+    const stored = await storeContents(new BareRepository(memory, pool), [
+      mixedContent(1),
+      mixedContent(2),
+      mixedContent(3),
+    ]);
     let broken = false;
     const backend = new FaultyBackend(memory, {
       alter: (handle, bytes) => (broken && handle.type === "data" ? Buffer.alloc(bytes.length) : bytes),
@@ -260,7 +233,7 @@ describe("writing files", () => {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", mount]);
     try {
       const repository = new BareRepository(new MemoryBackend(), pool);
-      const stored = await store(repository, [noise(400_000, 1), noise(3 << 20, 2)]);
+      const stored = await storeContents(repository, [noise(400_000, 1), noise(3 << 20, 2)]);
       const reader = await repository.reader();
       for (const content of stored) {
         const files = [1, 2, 3].map((at) => ({
@@ -278,7 +251,7 @@ describe("writing files", () => {
   test("stops when it is cancelled", async () => {
     await using folder = await temporaryFolder();
     const repository = new BareRepository(new MemoryBackend(), pool);
-    const [content] = (await store(repository, [mixed(9)])) as [StoredContent];
+    const [content] = (await storeContents(repository, [mixedContent(9)])) as [StoredContent];
     const reader = await repository.reader();
     const stop = AbortSignal.abort();
     const file = { path: Buffer.from(join(folder.path, "out")), content };
@@ -297,131 +270,5 @@ describe("writing files", () => {
     // Left early, it lets go of what it was loading.
     for await (const _ of reader.read(content)) break;
     await reader.close();
-  });
-});
-
-describe("a candidate", () => {
-  const original = mixed(20);
-  const middle = original.length >> 1;
-  const changed = Buffer.from(original);
-  changed[middle] = (changed[middle] ?? 0) ^ 0xff;
-  const inserted = Buffer.concat([Buffer.from("new"), original]);
-
-  test.each<[string, (path: string) => void, (reusedBytes: number) => void]>([
-    [
-      "that is equal is used whole",
-      (path) => writeFileSync(path, original),
-      (reused) => expect(reused).toBe(original.length),
-    ],
-    [
-      "that differs in the middle is used but for that piece",
-      (path) => writeFileSync(path, changed),
-      (reused) => {
-        expect(reused).toBeGreaterThan(original.length / 3);
-        expect(reused).toBeLessThan(original.length);
-      },
-    ],
-    [
-      "that was cut off is used as far as it goes",
-      (path) => writeFileSync(path, original.subarray(0, middle)),
-      (reused) => {
-        expect(reused).toBeGreaterThan(0);
-        expect(reused).toBeLessThanOrEqual(middle);
-      },
-    ],
-    [
-      "that has grown is used",
-      (path) => writeFileSync(path, Buffer.concat([original, noise(100_000, 3)])),
-      (reused) => expect(reused).toBe(original.length),
-    ],
-    [
-      "that is shifted is no use",
-      (path) => writeFileSync(path, inserted),
-      (reused) => expect(reused).toBeLessThan(original.length / 2),
-    ],
-    ["that is missing is no use", () => undefined, (reused) => expect(reused).toBe(0)],
-    ["that is a directory is no use", (path) => mkdirSync(path), (reused) => expect(reused).toBe(0)],
-    ["that is a pipe is no use", (path) => void execFileSync("mkfifo", [path]), (reused) => expect(reused).toBe(0)],
-    [
-      "that is a link is not followed",
-      (path) => {
-        writeFileSync(`${path}.real`, original);
-        symlinkSync(`${path}.real`, path);
-      },
-      (reused) => expect(reused).toBe(0),
-    ],
-  ])("%s", async (_, prepare, expectReused) => {
-    await using folder = await temporaryFolder();
-    const repository = new BareRepository(new MemoryBackend(), pool);
-    const [content] = (await store(repository, [original])) as [StoredContent];
-    const candidate = join(folder.path, "candidate");
-    prepare(candidate);
-    if (existsSync(candidate) && lstatSync(candidate).isFile()) chmodSync(candidate, 0o644);
-    const reader = await repository.reader();
-    const out = join(folder.path, "out");
-    const [result] = await reader.writeFiles([{ path: Buffer.from(out), content, candidate: Buffer.from(candidate) }]);
-    await reader.close();
-    expect(result?.status).toBe("written");
-    expectReused(result?.status === "written" ? result.reusedBytes : -1);
-    expect(readFileSync(out).equals(original)).toBe(true);
-    expect(statSync(out).mode & 0o7777).toBe(0o600);
-  });
-
-  test("saves reading the repository", async () => {
-    await using folder = await temporaryFolder();
-    const memory = new MemoryBackend();
-    const [content] = (await store(new BareRepository(memory, pool), [original])) as [StoredContent];
-    let loads = 0;
-    const counting = new FaultyBackend(memory, {
-      before: (operation, handle) => {
-        if (operation === "load" && handle?.type === "data") loads += 1;
-      },
-    });
-    const reader = await new BareRepository(counting, pool).reader();
-    writeFileSync(join(folder.path, "candidate"), original);
-    const candidate = Buffer.from(join(folder.path, "candidate"));
-    await reader.writeFiles([{ path: Buffer.from(join(folder.path, "a")), content, candidate }]);
-    expect(loads).toBe(0);
-    const empty = { sizeBytes: 0, blobIds: new Uint8Array(0) };
-    await reader.writeFiles([{ path: Buffer.from(join(folder.path, "b")), content: empty, candidate }]);
-    expect(statSync(join(folder.path, "b")).size).toBe(0);
-    await reader.close();
-  });
-});
-
-describe("the plan of what to load", () => {
-  test("loads a blob of several places once, and neighbours together", () => {
-    const need = (pack: string, offset: number, length: number, file: number) => ({
-      blob: {
-        type: "data" as const,
-        id: `${pack}${offset}`,
-        pack,
-        offset,
-        length,
-        uncompressedLength: 0,
-        sizeBytes: length,
-      },
-      target: { kind: "create" as const, file, path: Buffer.from("f") },
-    });
-    const needs = [
-      need("a", 1000, 500, 1),
-      need("b", 0, 100, 2),
-      need("a", 0, 1000, 3),
-      need("a", 1000, 500, 4),
-      need("a", 9_000_000, 10, 5),
-      need("a", 1500, 4 << 20, 6),
-    ];
-    const ranges = planRanges(needs).map((range) =>
-      range.map(({ blob, targets }) => [blob.pack, blob.offset, targets.length]),
-    );
-    expect(ranges).toEqual([
-      [
-        ["a", 0, 1],
-        ["a", 1000, 2],
-      ],
-      [["a", 1500, 1]],
-      [["a", 9_000_000, 1]],
-      [["b", 0, 1]],
-    ]);
   });
 });
