@@ -1,12 +1,15 @@
 import { HoldfastError, isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, TargetContext } from "../../component/index.ts";
 import { connectionPlace, type MariadbConnection } from "./mariadb-config.ts";
-import { serverErrorNumber } from "./mariadb-errors.ts";
-import { permissionMissing, type ServerVersion } from "./mariadb-server.ts";
-import { MariadbSession } from "./mariadb-session.ts";
+import { serverErrorNumber, serverErrors } from "./mariadb-errors.ts";
+import { readSequences } from "./mariadb-sequences.ts";
+import { permissionMissing, schemaExists, type ServerVersion } from "./mariadb-server.ts";
+import type { MariadbSession } from "./mariadb-session.ts";
 import { listTables } from "./mariadb-tables.ts";
-import { quoteGrantPattern, quoteName } from "./sql-text.ts";
-import { createStatements, dropStatement, parseObjects, type StoredObject } from "./stored-object.ts";
+import { openInRole, type OperationScope } from "./operation-sessions.ts";
+import { readSequenceDefaults } from "./sequence-defaults.ts";
+import { quoteAccount, quoteGrantPattern, quoteName, quoteText } from "./sql-text.ts";
+import { createStatements, definerOf, dropStatement, parseObjects, type StoredObject } from "./stored-object.ts";
 import type { StageRecord } from "./swap-journal.ts";
 import { tableOfFile } from "./table-file.ts";
 
@@ -15,6 +18,7 @@ const textLimitBytes = 256 * 1024 * 1024;
 
 interface Staging {
   readonly context: TargetContext;
+  readonly scope: OperationScope;
   readonly connection: MariadbConnection;
   readonly server: ServerVersion;
   readonly control: MariadbSession;
@@ -34,11 +38,12 @@ export async function stageDatabase(
   const characterSet = settingName(description.facts["characterSet"], "utf8mb4");
   const collation = settingName(description.facts["collation"], "utf8mb4_general_ci");
   await createSchema(staging, characterSet, collation);
-  const loader = await MariadbSession.open(connection, { comments: false });
+  const loader = await openInRole(staging.scope, "loader", { comments: false });
   const closeLoader = (): void => void loader.close();
   context.signal.addEventListener("abort", closeLoader, { once: true });
   const objects: StoredObject[] = [];
   let whole = false;
+  let borrowed: ReadonlySet<string> = new Set();
   let files = 0;
   let bytes = 0;
   try {
@@ -57,6 +62,7 @@ export async function stageDatabase(
       } else {
         const table = path.startsWith("tables/") ? tableOfFile(path.slice("tables/".length)) : undefined;
         if (table === undefined) throw unknownEntry(path);
+        if (!whole && borrowed.size === 0) borrowed = await borrowSequences(staging, loader);
         await loadScript(staging, loader, entry, `table ${table}`);
         await refuseMissingRows(loader, table, description.counts[`table:${table}`]);
       }
@@ -73,7 +79,8 @@ export async function stageDatabase(
     await loader.close();
   }
   await tryObjects(staging, objects);
-  const tables = (await listTables(control, schema)).map(({ name }) => name);
+  const tables = (await listTables(control, schema)).map(({ name }) => name).filter((name) => !borrowed.has(name));
+  const sequenceDefaults = await readSequenceDefaults(control, schema, schema);
   if (whole && tables.length < (description.counts["tables"] ?? 0)) {
     throw new HoldfastError("SERVICE_STAGE_FAILED", `The backup of ${connection.database} lacks some of its tables.`, {
       facts: { tables: tables.length, expected: description.counts["tables"] ?? 0 },
@@ -81,7 +88,7 @@ export async function stageDatabase(
   }
   throwIfAborted(context.signal);
   return {
-    record: { whole, characterSet, collation, tables, objects },
+    record: { whole, characterSet, collation, tables, objects, sequenceDefaults },
     report: { files, bytes, reusedBytes: 0 },
   };
 }
@@ -89,7 +96,7 @@ export async function stageDatabase(
 async function createSchema(staging: Staging, characterSet: string, collation: string): Promise<void> {
   const { connection, schema } = staging;
   // In a session of its own: a refusal ends it.
-  const session = await MariadbSession.open(connection);
+  const session = await openInRole(staging.scope, "loader");
   try {
     await session.query(`CREATE DATABASE ${quoteName(schema)} CHARACTER SET ${characterSet} COLLATE ${collation}`);
   } catch (error) {
@@ -163,11 +170,11 @@ async function refuseMissingRows(loader: MariadbSession, table: string, expected
 
 /** Creates views, routines and triggers in the staged schema and takes them off again: what cannot be created shows here. */
 async function tryObjects(staging: Staging, objects: readonly StoredObject[]): Promise<void> {
-  const { connection, schema, context } = staging;
+  const { schema, context } = staging;
   // Events could begin to run.
   const tried = objects.filter(({ kind }) => kind !== "event");
-  if (tried.length === 0) return;
-  const session = await MariadbSession.open(connection);
+  if (objects.length === 0) return;
+  const session = await openInRole(staging.scope, "loader");
   try {
     await session.query(`USE ${quoteName(schema)}`);
     for (const object of inCreationOrder(tried)) {
@@ -179,9 +186,51 @@ async function tryObjects(staging: Staging, objects: readonly StoredObject[]): P
       }
     }
     await session.queryAll(tried.map((object) => dropStatement(object, schema)));
+    await warnOfMissingDefiners(staging, session, objects);
   } finally {
     await session.close();
   }
+}
+
+/** The server creates an object whose DEFINER it does not know, and refuses to run it later. */
+async function warnOfMissingDefiners(
+  { context, schema, connection }: Staging,
+  session: MariadbSession,
+  objects: readonly StoredObject[],
+): Promise<void> {
+  const definers = new Set(objects.map(definerOf).filter((definer) => definer !== undefined));
+  const view = `${quoteName(schema)}.holdfast_definer`;
+  for (const definer of definers) {
+    const answers = await session.queryAll([
+      `CREATE DEFINER=${quoteAccount(definer)} VIEW ${view} AS SELECT 1`,
+      "SHOW WARNINGS",
+      `DROP VIEW ${view}`,
+    ]);
+    const missing = (answers[1] ?? []).some(([, number]) => Number(number) === serverErrors.noSuchDefiner);
+    if (!missing) continue;
+    const concerned = objects.filter((object) => definerOf(object) === definer);
+    const [first] = concerned;
+    context.warn({
+      kind: "definer-missing",
+      message: `MariaDB at ${connectionPlace(connection)} has no user ${definer}, the DEFINER of ${concerned.length} of the views, routines, triggers and events (${first?.kind} ${first?.name}): they are restored, and fail when used until it is there.`,
+      facts: { definer, objects: concerned.length },
+    });
+  }
+}
+
+/**
+ * Where only some tables come back, the live database's sequences stay. Columns with numbers from them can be created only where
+ * there are such sequences: so the staged schema gets them as well, and they go with it.
+ */
+async function borrowSequences({ control, connection }: Staging, loader: MariadbSession): Promise<ReadonlySet<string>> {
+  if (!(await schemaExists(control, quoteText(connection.database)))) return new Set();
+  const live = await listTables(control, connection.database);
+  const names = live.filter(({ type }) => type === "sequence").map(({ name }) => name);
+  const sequences = await readSequences(control, connection.database, names);
+  const there = new Set((await loader.query("SHOW TABLES")).map(([name]) => name));
+  const missing = sequences.filter(({ name }) => !there.has(name));
+  await loader.queryAll(missing.map(({ create }) => create));
+  return new Set(missing.map(({ name }) => name));
 }
 
 /** Routines first, since views may call them; then views, triggers, events. */

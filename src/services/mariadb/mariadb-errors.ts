@@ -42,6 +42,7 @@ export const serverErrors = {
   lockWaitTimeout: 1205,
   queryInterrupted: 1317,
   noSuchThread: 1094,
+  noSuchDefiner: 1449,
   statementTimeout: 1969,
   packetTooLarge: 1153,
 } as const;

@@ -35,6 +35,8 @@ export interface Privileges {
   readonly account: string;
   /** True if the user holds `privilege` globally or on the whole of the schema. */
   has(privilege: string): boolean;
+  /** True if the user holds `privilege` on everything. */
+  hasGlobally(privilege: string): boolean;
   /** The same for one table of another schema, such as mysql.proc. */
   hasOnTable(privilege: string, schema: string, table: string): boolean;
 }
@@ -55,6 +57,7 @@ export async function readPrivileges(session: MariadbSession, schema: string): P
           (on === "*.*" || (on.endsWith(".*") && schemaPatternMatches(on.slice(0, -2), schema))) &&
           all(privileges, wanted),
       ),
+    hasGlobally: (wanted) => held.some(({ privileges, on }) => on === "*.*" && all(privileges, wanted)),
     hasOnTable: (wanted, otherSchema, table) =>
       held.some(
         ({ privileges, on }) =>

@@ -72,7 +72,7 @@ export class MariadbSession {
     try {
       const [row] = await session.query("SELECT CONNECTION_ID(), VERSION()");
       session.#id = Number(row?.[0]);
-      for (const statement of setUp(row?.[1]?.includes("MariaDB") === true)) await session.query(statement);
+      await session.queryAll(setUp(row?.[1]?.includes("MariaDB") === true));
       return session;
     } catch (error) {
       await session.close();

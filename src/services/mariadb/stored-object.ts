@@ -21,12 +21,13 @@ export interface StoredObject {
 
 /**
  * All of a schema's views (in an order in which they can be created), routines, triggers (in the order in which they fire) and
- * events. The session's current schema must be this one, so that views name its tables without it.
+ * events. Makes the schema the session's current one, so that views name its tables without it.
  * @throws HoldfastError SERVICE_PERMISSION_MISSING if the text of a routine is hidden
  */
 export async function readObjects(session: MariadbSession, schema: string): Promise<StoredObject[]> {
   const where = quoteText(schema);
-  const [views = [], routines = [], triggers = [], events = []] = await session.queryAll([
+  const [, views = [], routines = [], triggers = [], events = []] = await session.queryAll([
+    `USE ${quoteName(schema)}`,
     `SELECT 'view', TABLE_NAME, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${where} AND TABLE_TYPE = 'VIEW' ORDER BY BINARY TABLE_NAME`,
     `SELECT LOWER(ROUTINE_TYPE), ROUTINE_NAME, '' FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ${where} ORDER BY ROUTINE_TYPE, BINARY ROUTINE_NAME`,
     `SELECT 'trigger', TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${where}

@@ -1,6 +1,7 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../base/index.ts";
+import type { SequenceDefault } from "./sequence-defaults.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /** What `stage` leaves for `swap`, in the work folder. */
@@ -13,6 +14,8 @@ export interface StageRecord {
   readonly tables: readonly string[];
   /** Views, routines, triggers and events of the backup. */
   readonly objects: readonly StoredObject[];
+  /** Columns of the staged tables with defaults that refer to the staged schema. */
+  readonly sequenceDefaults: readonly SequenceDefault[];
 }
 
 /** What `swap` is about to do, and what it takes to undo it. Written before its first step. */
@@ -39,13 +42,30 @@ export class SwapJournal {
     this.#folder = workDirectory;
   }
 
-  readStage = (): Promise<StageRecord | undefined> => this.#read<StageRecord>("stage.json");
-  writeStage = (record: StageRecord): Promise<void> => this.#write("stage.json", record);
-  readSwap = (): Promise<SwapRecord | undefined> => this.#read<SwapRecord>("swap.json");
-  writeSwap = (record: SwapRecord): Promise<void> => this.#write("swap.json", record);
+  readStage(): Promise<StageRecord | undefined> {
+    return this.#read<StageRecord>("stage.json");
+  }
+
+  writeStage(record: StageRecord): Promise<void> {
+    return this.#write("stage.json", record);
+  }
+
+  readSwap(): Promise<SwapRecord | undefined> {
+    return this.#read<SwapRecord>("swap.json");
+  }
+
+  writeSwap(record: SwapRecord): Promise<void> {
+    return this.#write("swap.json", record);
+  }
+
   /** True once the old data is being dropped: from then on there is no way back. */
-  readSettled = async (): Promise<boolean> => (await this.#read<true>("settled.json")) ?? false;
-  writeSettled = (): Promise<void> => this.#write("settled.json", true);
+  async readSettled(): Promise<boolean> {
+    return (await this.#read<true>("settled.json")) ?? false;
+  }
+
+  writeSettled(): Promise<void> {
+    return this.#write("settled.json", true);
+  }
 
   async #read<T>(name: string): Promise<T | undefined> {
     try {

@@ -3,6 +3,7 @@ import { HoldfastError } from "../../base/index.ts";
 import type { MariadbSession } from "./mariadb-session.ts";
 import { readColumns, type TableInfo, tableNature, withCounter } from "./mariadb-tables.ts";
 import type { ServerVersion } from "./mariadb-server.ts";
+import { withoutSequenceSchema } from "./sequence-defaults.ts";
 import { quoteName } from "./sql-text.ts";
 import { hasLongColumns, selectRows, type ValuePieces } from "./table-select.ts";
 
@@ -41,7 +42,7 @@ export async function* dumpTable(
       `SET NAMES utf8mb4;`,
       `SET SESSION time_zone = '+00:00', foreign_key_checks = 0, unique_checks = 0, sql_mode = '${strict}NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';`,
       ...(server.product === "MariaDB" ? ["SET SESSION check_constraint_checks = 0;"] : []),
-      `${withCounter(definition, table.autoIncrement)};`,
+      `${withoutSequenceSchema(withCounter(definition, table.autoIncrement), schema)};`,
       "",
     ].join("\n"),
   );
