@@ -1,6 +1,6 @@
 // The shop's web server. Configuration: see `shopConfigFrom`, and SHOP_LISTEN_PORT (default any free one) on the
 // loopback address. Prints {"port": N} once it answers. SIGTERM finishes the running requests.
-import { createReadStream } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { page } from "./page.ts";
@@ -85,14 +85,16 @@ async function readOrder(request: IncomingMessage): Promise<NewOrder> {
 }
 
 async function sendPhoto(response: ServerResponse, id: string): Promise<void> {
-  const stream = createReadStream(shop.uploads.pathOf(id));
-  response.setHeader("content-type", "application/octet-stream");
+  let file: FileHandle;
   try {
-    await pipeline(stream, response);
+    // Before the pipeline, which would close the connection if there were no file.
+    file = await open(shop.uploads.pathOf(id));
   } catch (error) {
     if (codeOf(error) === "ENOENT") throw new RequestError(404, "There is no such photo.");
     throw error;
   }
+  response.setHeader("content-type", "application/octet-stream");
+  await pipeline(file.createReadStream(), response);
 }
 
 function sendText(response: ServerResponse, status: number, type: string, text: string): void {

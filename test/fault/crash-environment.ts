@@ -32,12 +32,17 @@ export async function initCrashTest(folder: string): Promise<void> {
   await createRepository(new LocalBackend(join(folder, "repository")), { password });
 }
 
+/** The environment's data, without its repository: opening that takes most of a second. */
+export function crashComponents(folder: string, at: AtVerb = () => undefined): readonly FileComponent[] {
+  return ["a", "b", "c"].map((name) => new FileComponent(join(folder, "data"), name, at));
+}
+
 export async function openCrashTest(folder: string, at: AtVerb): Promise<CrashTest> {
   const stateDirectory = join(folder, "state");
   const catalog = await openSqliteCatalog({ file: join(stateDirectory, "catalog.db"), clock: systemClock });
   const backend = new LocalBackend(join(folder, "repository"));
   const repository = await openRepository(backend, { password, workers: 1 });
-  const components = ["a", "b", "c"].map((name) => new FileComponent(join(folder, "data"), name, at));
+  const components = crashComponents(folder, at);
   const events: EngineEvent[] = [];
   return {
     catalog,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createBackup, deleteBackup, restoreBackup } from "../../src/engine/index.ts";
-import { type CrashTest, initCrashTest, openCrashTest, password } from "./crash-environment.ts";
+import { type CrashTest, crashComponents, initCrashTest, openCrashTest, password } from "./crash-environment.ts";
 
 const child = fileURLToPath(new URL("crash-child.ts", import.meta.url));
 let folder: string;
@@ -26,9 +26,11 @@ function killedAt(operation: "backup" | "restore", n: number): boolean {
   return false;
 }
 
-const state = ({ components }: CrashTest): (string | undefined)[] => components.map(({ data }) => data);
+type Data = Pick<CrashTest, "components">;
 
-function fill({ components }: CrashTest, text: string): void {
+const state = ({ components }: Data): (string | undefined)[] => components.map(({ data }) => data);
+
+function fill({ components }: Data, text: string): void {
   for (const component of components) component.data = `${component.id} ${text}`;
 }
 
@@ -84,10 +86,9 @@ describe("a process killed at every step", () => {
     const outcomes = new Set<string>();
     let n = 1;
     for (; ; n += 1) {
-      test = await openCrashTest(folder, () => undefined);
-      fill(test, "old");
-      const old = state(test);
-      await test.close();
+      const data = { components: crashComponents(folder) };
+      fill(data, "old");
+      const old = state(data);
       if (!killedAt("restore", n)) break;
       test = await openCrashTest(folder, () => undefined);
       const last = await createBackup(test.context, test.environment, { live: false });

@@ -19,6 +19,8 @@ export interface KillRunOptions {
   readonly seed: number;
   /** Kills to make. One that comes after the end of its command does not count. */
   readonly moments: number;
+  /** Number of the first moment, from 1 (default): those before it are drawn from the seed and passed over. */
+  readonly from?: number;
   /** Absolute; empty or missing. Everything is in it; it stays. */
   readonly folder: string;
   /** Default 15. */
@@ -74,6 +76,8 @@ class KillRun {
     let backup = await this.#measure();
     this.#rest = await readAtRest(this.#site, this.#known);
     const random = randomFrom(this.#options.seed);
+    const { from = 1 } = this.#options;
+    for (let passed = 1; passed < from; passed += 1) planKill(random);
     for (let kills = 0; kills < this.#options.moments;) {
       const problems: string[] = [];
       const { report, next } = await this.#moment(planKill(random), backup, problems);
@@ -172,7 +176,7 @@ class KillRun {
     const state = isRestore ? await whatIsThere(this.#orders, killed, problems) : undefined;
     problems.push(...(await leftovers(this.#site, this.#rest, this.#known)), ...(await catalogProblems(this.#site)));
     const report: MomentReport = {
-      moment: this.#moments.length + 1,
+      moment: this.#moments.length + (this.#options.from ?? 1),
       ...plan,
       endedAfterMs: Math.round(end.durationMs),
       killed: end.killed,

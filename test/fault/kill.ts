@@ -1,5 +1,5 @@
 // Kills the CLI with SIGKILL at moments of backups and restores of a shop with customers in it, and looks at everything
-// after each: node test/fault/kill.ts --seed N --moments M [--folder F]
+// after each: node test/fault/kill.ts --seed N --moments M [--from K] [--folder F]
 // Prints a line of JSON for each moment, then one with the summary. Exit code 1 if anything was not as it must be.
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,6 +12,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     moments: { type: "string", default: "200" },
+    from: { type: "string", default: "1" },
     folder: { type: "string" },
   },
 });
@@ -22,6 +23,7 @@ chmodSync(folder, 0o755);
 const report = await runKills({
   seed: Number(values.seed),
   moments: Number(values.moments),
+  from: Number(values.from),
   folder,
   onMoment: (moment) => process.stdout.write(`${JSON.stringify(moment)}\n`),
 });
