@@ -15,7 +15,8 @@ export function sqliteErrorCode(error: unknown): number | undefined {
 }
 
 const busyCodes = new Set([5, 6]);
-const isBusy = (error: unknown): boolean => busyCodes.has(sqliteErrorCode(error) ?? -1);
+/** Somebody else has a lock. */
+export const isBusy = (error: unknown): boolean => busyCodes.has(sqliteErrorCode(error) ?? -1);
 /** 26: not a database; 11: malformed. */
 export const isNoDatabase = (error: unknown): boolean => [11, 26].includes(sqliteErrorCode(error) ?? -1);
 
@@ -99,15 +100,18 @@ export function beginReading(database: DatabaseSync): void {
 
 /**
  * Copies a database, as its connection sees it, over the file `destination` in one transaction there: whoever has it
- * open sees all or nothing. Runs beside the event loop. `stop` is asked after each step.
+ * open sees all or nothing. Runs beside the event loop. `stop` is asked after each step but the last; from the first step to the
+ * end nobody else can write to the destination.
  */
 export async function copyDatabase(
   source: DatabaseSync,
   destination: string,
   stop: () => Error | undefined,
 ): Promise<void> {
+  const pages = Number(pragma(source, "page_count"));
   await backup(source, databaseUrl(destination, "rwc"), {
-    rate: pagesPerStep,
+    // At least two steps.
+    rate: Math.max(1, Math.min(pagesPerStep, Math.floor(pages / 2))),
     progress: () => {
       const error = stop();
       if (error !== undefined) throw error;

@@ -1,10 +1,12 @@
-import { link, rename, rm, stat } from "node:fs/promises";
+import { readSync } from "node:fs";
+import { link, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { HoldfastError, systemErrorCode } from "../../base/index.ts";
 import {
   beginReading,
   copyDatabase,
+  isBusy,
   isNoDatabase,
   openDatabase,
   openFrozen,
@@ -12,6 +14,7 @@ import {
   sqliteErrorCode,
   untilFree,
 } from "./sqlite-database.ts";
+import { findOpeners } from "./sqlite-openers.ts";
 import { sidecars, type SqlitePlan, syncPath } from "./sqlite-restore-plan.ts";
 
 export type LiveState = "missing" | "unreadable" | "old" | "restored";
@@ -44,6 +47,9 @@ export async function sizeOf(path: string): Promise<number | undefined> {
 /**
  * Saves the live database to `old` and puts the content of `staged` over it, in one transaction of SQLite's: processes
  * that have it open see all or nothing and go on with the new data. `onSaved` is awaited in between.
+ *
+ * What is saved is the last state before the exchange: if a writer commits after it was saved and before the exchange has
+ * the lock, the exchange is given up and begun again. (A database of a single page, which has no table, is not watched.)
  */
 export async function exchangeContent(
   plan: SqlitePlan,
@@ -53,29 +59,66 @@ export async function exchangeContent(
 ): Promise<void> {
   const live = openDatabase(plan.path);
   const stop = (): Error | undefined => (left() <= 0 ? tooLate(plan.path) : undefined);
+  // Kept open to the end: closing it would let go of SQLite's locks on the file, which are this process's.
+  const file = await open(plan.path, "r");
   try {
-    // A writer without HTTP may commit between saving and replacing: then what was saved is not the old state any more.
     for (;;) {
       await untilFree(left(), () => beginReading(live));
+      let saved: string;
       try {
         await removeDatabase(paths.old);
         await copyDatabase(live, paths.old, stop);
+        saved = commitMark(live, file.fd);
       } finally {
         live.exec("COMMIT");
       }
-      const saved = pragma(live, "data_version");
       await onSaved();
-      if (pragma(live, "data_version") === saved) break;
+      if (await putContent(paths.staged, plan.path, left, () => commitMark(live, file.fd) === saved)) return;
     }
-    await putContent(paths.staged, plan.path, left);
   } finally {
     live.close();
+    await file.close();
   }
 }
 
-/** Copies the file `from`, which nobody writes, over the content of the database `to`, waiting for its lock. */
-export async function putContent(from: string, to: string, left: () => number): Promise<void> {
+/** Changes with every commit. Can be asked while another connection of this process replaces the content. */
+function commitMark(live: DatabaseSync, fd: number): string {
+  // Offset 24: the file change counter, which every commit without a write-ahead log raises. The replacing connection writes
+  // page 1 at its own commit only. https://www.sqlite.org/fileformat2.html, section 1.3.7
+  const counter = Buffer.alloc(4);
+  readSync(fd, counter, 0, 4, 24);
+  let version: string | number = "";
+  try {
+    version = pragma(live, "data_version");
+  } catch (error) {
+    // Without a write-ahead log the replacing connection keeps readers out; the counter tells all there.
+    if (!isBusy(error)) throw error;
+    return `${counter.toString("hex")} rollback journal`;
+  }
+  const wal = pragma(live, "journal_mode") === "wal";
+  return wal ? `${version} wal` : `${counter.toString("hex")} rollback journal`;
+}
+
+/**
+ * Copies the file `from`, which nobody writes, over the content of the database `to`, waiting for its lock. `unchanged` is asked
+ * once, when nobody else can write any more; if it is false, nothing is changed, and the result is false.
+ */
+export async function putContent(
+  from: string,
+  to: string,
+  left: () => number,
+  unchanged: () => boolean = () => true,
+): Promise<boolean> {
   const source = openFrozen(from);
+  let asked = false;
+  let changed = false;
+  const stop = (): Error | undefined => {
+    if (left() <= 0) return tooLate(to);
+    if (asked) return undefined;
+    asked = true;
+    changed = !unchanged();
+    return changed ? new Error("The database was changed.") : undefined;
+  };
   try {
     for (;;) {
       // Asked first, because the copy itself does not say that it met a lock.
@@ -87,9 +130,11 @@ export async function putContent(from: string, to: string, left: () => number): 
         probe.close();
       }
       try {
-        await copyDatabase(source, to, () => (left() <= 0 ? tooLate(to) : undefined));
-        return;
+        asked = false;
+        await copyDatabase(source, to, stop);
+        return true;
       } catch (error) {
+        if (changed) return false;
         if (![0, 5, 6].includes(sqliteErrorCode(error) ?? -1) || left() <= 0) throw error;
       }
     }
@@ -100,27 +145,67 @@ export async function putContent(from: string, to: string, left: () => number): 
 
 /**
  * Puts the file `staged` in the live one's place; the old file, if there is one, stays as `old`. Instant, whatever the
- * size; but a process that has the old file open stays with it.
+ * size; but a process that has the old file open stays with it. A readable old database is locked for everybody else from
+ * before the exchange until nobody is seen to have it open; a write-ahead log is folded into it, which SQLite does only for
+ * the one connection that there is.
+ * @returns false, with all as before, if somebody has opened the old file meanwhile
  */
 export async function exchangeFiles(
   plan: SqlitePlan,
   paths: { readonly staged: string; readonly old: string },
   state: LiveState,
   left: () => number,
-): Promise<void> {
+): Promise<boolean> {
   await removeDatabase(paths.old);
-  if (state === "old") await emptyLog(plan.path, left);
-  if (state !== "missing") await link(plan.path, paths.old);
-  // Whatever journal is left belongs to the old file; SQLite would apply it to the new one.
-  await moveSidecars(plan.path, paths.old);
-  await rename(paths.staged, plan.path);
-  await syncPath(dirname(plan.path));
+  const lock = state === "old" ? await lockAlone(plan, left) : undefined;
+  try {
+    if (state !== "missing") await link(plan.path, paths.old);
+    // Whatever journal is left belongs to the old file; SQLite would apply it to the new one.
+    await moveSidecars(plan.path, paths.old);
+    await rename(paths.staged, plan.path);
+    if (lock !== undefined && (await findOpeners(paths.old, process.pid)).processes.length > 0) {
+      await link(plan.path, paths.staged);
+      await rename(paths.old, plan.path);
+      return false;
+    }
+    await syncPath(dirname(plan.path));
+    return true;
+  } finally {
+    if (lock?.isOpen === true) lock.close();
+  }
+}
+
+/** A connection that keeps every other one out of the database. Without a write-ahead log it touches no file when it closes. */
+async function lockAlone(plan: SqlitePlan, left: () => number): Promise<DatabaseSync> {
+  const database = openDatabase(plan.path);
+  try {
+    await untilFree(left(), () => {
+      if (plan.wal === true) database.exec("PRAGMA journal_mode = delete");
+      database.exec("BEGIN EXCLUSIVE");
+    });
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Gives the old database the write-ahead log back that `exchangeFiles` took from it. */
+export async function restoreJournalMode(plan: SqlitePlan, path: string, left: () => number): Promise<void> {
+  if (plan.wal !== true) return;
+  const database = openDatabase(path);
+  try {
+    await untilFree(left(), () => database.exec("PRAGMA journal_mode = wal"));
+  } finally {
+    database.close();
+  }
 }
 
 /** Undoes `exchangeFiles`. */
 export async function exchangeFilesBack(plan: SqlitePlan, old: string, left: () => number): Promise<void> {
   await emptyLog(plan.path, left);
   for (const suffix of sidecars) await rm(plan.path + suffix, { force: true });
+  await restoreJournalMode(plan, old, left);
   if (plan.existed) await rename(old, plan.path);
   else await rm(plan.path, { force: true });
   await moveSidecars(old, plan.path);

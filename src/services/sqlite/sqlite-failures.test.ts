@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, readdir, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { link, mkdir, mkdtemp, readdir, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +13,8 @@ import {
   takeBackup,
   type TestContext,
 } from "../../component/conformance/index.ts";
+import { exchangeContent } from "./sqlite-exchange.ts";
+import { besidePaths, readPlan, writePlan } from "./sqlite-restore-plan.ts";
 import { SqliteSource } from "./sqlite-source.ts";
 import { SqliteTarget } from "./sqlite-target.ts";
 
@@ -40,6 +44,36 @@ const large = (database: DatabaseSync, megabytes: number): void =>
   database.exec(
     `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${megabytes}) INSERT INTO t SELECT randomblob(1000000) FROM c`,
   );
+
+/** A process that opens the database, keeps it open, and tells its rows. */
+async function openElsewhere(): Promise<{
+  pid: number;
+  rows(): Promise<unknown[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}> {
+  const program = `const { DatabaseSync } = require("node:sqlite");
+    const database = new DatabaseSync(${JSON.stringify(path)}, { timeout: 5000 });
+    const rows = () => database.prepare("SELECT a FROM t ORDER BY a").all().map((row) => typeof row.a === "string" ? row.a : "");
+    process.on("message", () => process.send(rows()));
+    process.send(rows());`;
+  const child: ChildProcess = spawn(process.execPath, ["-e", program], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  await once(child, "message");
+  return {
+    pid: child.pid ?? 0,
+    rows: async () => {
+      const answer = once(child, "message");
+      child.send("rows");
+      return ((await answer) as [unknown[]])[0];
+    },
+    [Symbol.asyncDispose]: async () => {
+      const exited = once(child, "exit");
+      child.kill();
+      await exited;
+    },
+  };
+}
 
 describe("an SQLite source", () => {
   it.each([
@@ -122,7 +156,7 @@ describe("an SQLite target", () => {
 
   it("replaces the content under a connection that stays open", async () => {
     await target().stage(context, restorable(backup));
-    expect((await target().swap(context, 5000)).facts).toEqual({ method: "content" });
+    expect((await target().swap(context, 5000)).facts).toMatchObject({ method: "content" });
     expect(rows()).toEqual(["old"]);
     await target().settle(context);
     application.exec("INSERT INTO t VALUES ('goes on')");
@@ -148,20 +182,115 @@ describe("an SQLite target", () => {
     expect(rows()).toEqual(["after", "new"]);
   });
 
-  it("replaces the file where the content is too large for the deadline, warns, and can go back", async () => {
-    large(application, 20);
-    await target().stage(context, restorable(backup));
-    const report = await target().swap(context, 150);
-    expect(report.facts).toEqual({ method: "rename", openFilesFollow: false });
-    expect(context.warnings.map((warning) => warning.kind)).toEqual(["sqlite-renamed"]);
-    const fresh = new DatabaseSync(path);
-    expect(rows(fresh)).toEqual(["old"]);
-    fresh.close();
+  it.each(["wal", "delete"])(
+    "renames a database in %s mode that nobody has open, whatever its size, and can go back to the same mode",
+    async (mode) => {
+      large(application, 20);
+      application.exec(`PRAGMA journal_mode = ${mode}`);
+      application.close();
+      await target().stage(context, restorable(backup));
+      const report = await target().swap(context, 100);
+      expect(report.facts).toEqual({ method: "rename" });
+      expect(context.warnings).toEqual([]);
+      const fresh = new DatabaseSync(path);
+      expect(rows(fresh)).toEqual(["old"]);
+      fresh.close();
+      await target().revert(context);
+      application = new DatabaseSync(path);
+      expect(rows()).toHaveLength(21);
+      expect(application.prepare("PRAGMA journal_mode").get()).toMatchObject({ journal_mode: mode });
+      expect((await readdir(folder)).filter((name) => name.includes("holdfast"))).toEqual([]);
+    },
+  );
+
+  it("goes back to the log of a database whose exchange died half-way", async () => {
     application.close();
+    await target().stage(context, restorable(backup));
+    const plan = await readPlan(context.workDirectory);
+    if (plan === undefined) throw new Error("no plan");
+    await writePlan(context.workDirectory, { ...plan, method: "rename", wal: true });
+    const dying = new DatabaseSync(path);
+    dying.exec("PRAGMA journal_mode = delete");
+    dying.close();
+    await link(path, besidePaths(path, context.operationId).old);
     await target().revert(context);
     application = new DatabaseSync(path);
-    expect(rows()).toHaveLength(21);
+    expect(application.prepare("PRAGMA journal_mode").get()).toMatchObject({ journal_mode: "wal" });
+    expect(rows()).toEqual(["new"]);
     expect((await readdir(folder)).filter((name) => name.includes("holdfast"))).toEqual([]);
+  });
+
+  it.each(["wal", "delete"])(
+    "reaches a process of its own that has the %s database open, forth and back",
+    async (mode) => {
+      application.exec(`PRAGMA journal_mode = ${mode}`);
+      application.close();
+      await using other = await openElsewhere();
+      await target().stage(context, restorable(backup));
+      expect((await target().swap(context, 5000)).facts).toMatchObject({ method: "content" });
+      expect(await other.rows()).toEqual(["old"]);
+      await target().revert(context);
+      expect(await other.rows()).toEqual(["new"]);
+    },
+  );
+
+  it("refuses what would take longer than there is while a process has it open, names it, and changes nothing", async () => {
+    large(application, 20);
+    application.close();
+    await using other = await openElsewhere();
+    await target().stage(context, restorable(backup));
+    await expect(target().swap(context, 150)).rejects.toMatchObject({
+      code: "SERVICE_SWAP_FAILED",
+      message: expect.stringContaining(`process ${other.pid} (node)`) as string,
+    });
+    expect(await other.rows()).toHaveLength(21);
+    await target().revert(context);
+    expect(await other.rows()).toHaveLength(21);
+  });
+
+  it("brings the old content to a process that went on with the renamed file, when a dead restore is undone", async () => {
+    application.close();
+    await target().stage(context, restorable(backup));
+    expect((await target().swap(context, 5000)).facts).toEqual({ method: "rename" });
+    await using other = await openElsewhere();
+    expect(await other.rows()).toEqual(["old"]);
+    await target().revert(context);
+    expect(await other.rows()).toEqual(["new"]);
+    application = new DatabaseSync(path);
+    expect(rows()).toEqual(["new"]);
+  });
+
+  it.each(["wal", "delete"])("saves what is committed in %s mode until the exchange has the lock", async (mode) => {
+    application.exec(`PRAGMA journal_mode = ${mode}`);
+    await target().stage(context, restorable(backup));
+    const plan = await readPlan(context.workDirectory);
+    if (plan === undefined) throw new Error("no plan");
+    const paths = besidePaths(path, context.operationId);
+    let saves = 0;
+    await exchangeContent(
+      plan,
+      paths,
+      () => 5000,
+      async () => {
+        saves += 1;
+        if (saves === 1) application.exec("INSERT INTO t VALUES ('late')");
+      },
+    );
+    expect(saves).toBe(2);
+    expect(rows()).toEqual(["old"]);
+    await writePlan(context.workDirectory, { ...plan, method: "content" });
+    await target().revert(context);
+    expect(rows()).toEqual(["late", "new"]);
+  });
+
+  it("says how long a slow exchange took, and because of whom", async () => {
+    await target().stage(context, restorable(backup));
+    let now = 0;
+    const clock = { ...context.clock, monotonicMs: () => (now += 1000) };
+    await target().swap({ ...context, clock }, 1_000_000);
+    expect(context.warnings).toMatchObject([
+      { kind: "sqlite-slow-swap", message: expect.stringContaining(`process ${process.pid} (node)`) as string },
+    ]);
   });
 
   it("restores to where there is no file, with the mode it had, and reverts to none", async () => {

@@ -17,6 +17,8 @@ export interface SqlitePlan {
   complete: boolean;
   /** Set when the old state is safe and the exchange begins. */
   method?: "content" | "rename";
+  /** Whether the old database had a write-ahead log when it was renamed; it has none as long as it is out of use. */
+  wal?: boolean;
 }
 
 const planPath = (workDirectory: string): string => join(workDirectory, "sqlite-restore.json");

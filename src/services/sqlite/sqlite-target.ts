@@ -10,17 +10,18 @@ import {
 } from "../../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../../component/index.ts";
 import type { SqliteConfig } from "./sqlite-config.ts";
-import { databaseError, noRoom, openDatabase, pragma, resolveDatabase, untilFree } from "./sqlite-database.ts";
+import { databaseError, noRoom, openDatabase, resolveDatabase, untilFree } from "./sqlite-database.ts";
 import {
-  exchangeContent,
-  exchangeFiles,
   exchangeFilesBack,
   liveState,
   putContent,
   removeDatabase,
+  restoreJournalMode,
   sizeOf,
 } from "./sqlite-exchange.ts";
 import { inspectDatabase } from "./sqlite-inspection.ts";
+import { findOpeners } from "./sqlite-openers.ts";
+import { exchangeDatabase } from "./sqlite-swap.ts";
 import {
   besidePaths,
   markOf,
@@ -31,14 +32,12 @@ import {
   writePlan,
 } from "./sqlite-restore-plan.ts";
 
-/** What saving and replacing content is sure to reach: 100 MB took 0.5 s where this says 2 s. */
-const contentBytesPerMs = 100_000;
 const undoTimeoutMs = 60_000;
 
 /**
- * Restores a database. The new one is staged beside it; `swap` puts its content into the live file through SQLite, so
- * that open connections go on with the new data, or, where the live file is missing or unreadable or that would take
- * longer than the deadline, puts the new file in its place and says so.
+ * Restores a database. The new one is staged beside it; `swap` puts the new file in its place if nobody has it open, and its
+ * content into the live file through SQLite if somebody has, so that open connections go on with the new data: see
+ * `exchangeDatabase`.
  *
  * Until `settle` the restored database carries a mark in `application_id`, by which a later process knows on which side
  * of the exchange it is; nothing else of it differs from the backup.
@@ -96,13 +95,13 @@ export class SqliteTarget implements Target {
     const left = (): number => deadlineMs - (context.clock.monotonicMs() - startedAt);
     const plan = await readPlan(context.workDirectory);
     if (plan?.complete !== true) throw this.#swapFailed("nothing is staged");
+    let facts: SwapReport["facts"];
     try {
-      await this.#exchange(context, plan, left);
+      facts = await exchangeDatabase(context, plan, left);
     } catch (error) {
       const cause = isHoldfastError(error) ? error : databaseError(plan.path, error);
       throw this.#swapFailed(cause.message, cause, cause.remedy);
     }
-    const facts = plan.method === "rename" ? { method: "rename", openFilesFollow: false } : { method: "content" };
     return { durationMs: context.clock.monotonicMs() - startedAt, facts };
   }
 
@@ -112,8 +111,9 @@ export class SqliteTarget implements Target {
     const { staged, old } = besidePaths(plan.path, context.operationId);
     const left = leftOf(undoTimeoutMs);
     try {
-      if ((await liveState(plan, left())) === "restored") {
-        if (plan.method === "rename") await exchangeFilesBack(plan, old, left);
+      const state = await liveState(plan, left());
+      if (state === "restored") {
+        if (plan.method === "rename" && !(await isInUse(plan))) await exchangeFilesBack(plan, old, left);
         else await putContent(old, plan.path, left);
       } else if ((await sizeOf(plan.path)) === undefined && (await sizeOf(old)) !== undefined) {
         throw new HoldfastError(
@@ -126,6 +126,7 @@ export class SqliteTarget implements Target {
         );
       }
       await restoreSidecars(plan, old);
+      if (state === "old" || (await sizeOf(old)) !== undefined) await restoreJournalMode(plan, plan.path, left);
       await removeDatabase(staged);
       await removeDatabase(old);
     } catch (error) {
@@ -150,41 +151,6 @@ export class SqliteTarget implements Target {
       await removeDatabase(old);
     } catch (error) {
       throw databaseError(plan.path, error);
-    }
-  }
-
-  async #exchange(context: TargetContext, plan: SqlitePlan, left: () => number): Promise<void> {
-    const paths = besidePaths(plan.path, context.operationId);
-    const state = await liveState(plan, left());
-    if (state === "restored") return;
-    const begin = async (method: "content" | "rename"): Promise<void> => {
-      plan.method = method;
-      await writePlan(context.workDirectory, plan);
-    };
-    if (state === "old" && (await this.#contentFits(plan, paths.staged, left()))) {
-      await exchangeContent(plan, paths, left, () => begin("content"));
-      return;
-    }
-    await begin("rename");
-    await exchangeFiles(plan, paths, state, left);
-    if (state !== "old") return;
-    context.warn({
-      kind: "sqlite-renamed",
-      message: `The SQLite database ${plan.path} was replaced as a file, because its content is too large or of another page size: processes that have it open must open it again.`,
-      facts: { path: plan.path },
-    });
-  }
-
-  /** Whether the live content can be saved and replaced in the time left; a database in WAL mode keeps its page size. */
-  async #contentFits(plan: SqlitePlan, staged: string, leftMs: number): Promise<boolean> {
-    const bytes =
-      ((await sizeOf(plan.path)) ?? 0) + ((await sizeOf(`${plan.path}-wal`)) ?? 0) + ((await sizeOf(staged)) ?? 0);
-    if (bytes / contentBytesPerMs > leftMs) return false;
-    const database = openDatabase(plan.path);
-    try {
-      return pragma(database, "journal_mode") !== "wal" || pragma(database, "page_size") === plan.pageSize;
-    } finally {
-      database.close();
     }
   }
 
@@ -278,6 +244,11 @@ async function restoreSidecars(plan: SqlitePlan, old: string): Promise<void> {
     const free = (await sizeOf(plan.path + suffix)) === undefined;
     if (free && (await sizeOf(old + suffix)) !== undefined) await rename(old + suffix, plan.path + suffix);
   }
+}
+
+/** Whether somebody went on with the new file: then the old content has to come to it. An old file that was no database cannot. */
+async function isInUse(plan: SqlitePlan): Promise<boolean> {
+  return plan.wal !== undefined && (await findOpeners(plan.path)).processes.length > 0;
 }
 
 function leftOf(timeoutMs: number): () => number {
