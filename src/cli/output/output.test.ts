@@ -56,6 +56,12 @@ describe("tables", () => {
     expect(displayWidth("写真e\u0301")).toBe(5);
   });
 
+  test("hold as many rows as a large directory has", () => {
+    const many = Array.from({ length: 300_000 }, (_, size): Row => ({ name: "", size }));
+    const text = renderTable(two, many, { format: "plain", header: false });
+    expect(text.trimEnd().split("\n").at(-1)).toBe("  299999");
+  });
+
   test("choose columns by name, with + and wildcards", () => {
     const names = (wanted: string | undefined): string[] =>
       chooseColumns(columns, ["name"], wanted).map(({ name }) => name);

@@ -28,7 +28,11 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
   }
   const shown = cells.map((line) => line.map(printable));
   const widths = headers.map((header, index) =>
-    Math.max(options.header ? displayWidth(header) : 0, ...shown.map((line) => displayWidth(line[index] ?? ""))),
+    // A directory may have more entries than a call takes arguments.
+    shown.reduce(
+      (width, line) => Math.max(width, displayWidth(line[index] ?? "")),
+      options.header ? displayWidth(header) : 0,
+    ),
   );
   const pad = (cell: string, index: number): string => {
     const spaces = " ".repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(cell)));
