@@ -63,17 +63,22 @@ async function manifestOf(reader: RepositoryReader, snapshot: Snapshot): Promise
   return decodeManifest(Buffer.concat(chunks), snapshot.id);
 }
 
-/** What a backup holds directly in a directory, or the one entry if `path` is a file. @throws HoldfastError SOURCE_NOT_FOUND */
-export async function listBackup(opened: OpenBackup, path: Buffer): Promise<readonly StoredEntry[]> {
+/** The entry at a path. @throws HoldfastError SOURCE_NOT_FOUND */
+export async function findInBackup(opened: OpenBackup, path: Buffer): Promise<StoredEntry> {
   const entry = await opened.reader.find(opened.snapshot, path);
   if (entry === undefined) throw pathNotFound(opened.backup, path);
+  return entry;
+}
+
+/** What a backup holds directly in a directory, or the one entry if `path` is a file. @throws HoldfastError SOURCE_NOT_FOUND */
+export async function listBackup(opened: OpenBackup, path: Buffer): Promise<readonly StoredEntry[]> {
+  const entry = await findInBackup(opened, path);
   return entry.metadata.type === "dir" ? opened.reader.list(opened.snapshot, path) : [entry];
 }
 
 /** Everything at and below a path, in order. @throws HoldfastError SOURCE_NOT_FOUND */
 export async function* walkBackup(opened: OpenBackup, path: Buffer, signal?: AbortSignal): AsyncIterable<StoredEntry> {
-  const entry = await opened.reader.find(opened.snapshot, path);
-  if (entry === undefined) throw pathNotFound(opened.backup, path);
+  await findInBackup(opened, path);
   yield* opened.reader.walk(opened.snapshot, path, signal);
 }
 

@@ -85,6 +85,8 @@ class BackupRun {
   readonly #sources: ReadonlyMap<Component, Source>;
   readonly #startedMs: number;
   readonly #createdAt: Date;
+  /** From then on the snapshot may be in the repository. */
+  #savesSnapshot = false;
 
   constructor(
     context: EngineContext,
@@ -104,32 +106,43 @@ class BackupRun {
   }
 
   async run(): Promise<Backup> {
-    const { signal } = this.#context;
-    let writer: RepositoryWriter | undefined;
     let backup: Backup;
     try {
-      try {
-        writer = await this.#context.repository.writer({ signal });
-        const parent = await latestSnapshot(this.#context, this.#environment);
-        await this.#prepare(writer, parent);
-        const { points, hold } = this.#options.live
-          ? { points: await this.#freezeLive(), hold: null }
-          : await this.#freezeHeld();
-        backup = await this.#store(writer, parent, points, hold);
-      } finally {
-        await this.#disposeAll();
-        await writer?.close();
-      }
+      backup = await this.#make();
     } catch (error) {
-      // Everything has been let go of, so nothing is left for recovery to undo.
-      this.#operation.folder.record({ step: "end", outcome: "failed" });
-      this.#operation.folder.remove();
+      // Everything has been let go of, so nothing is left for recovery to undo, unless the snapshot may be there: then
+      // the journal stays, and recovery looks.
+      if (!this.#savesSnapshot) this.#operation.folder.remove();
       throw error;
     }
     await this.#context.catalog.insert(backup);
-    this.#operation.folder.record({ step: "end", outcome: "created" });
     this.#operation.folder.remove();
     return backup;
+  }
+
+  async #make(): Promise<Backup> {
+    let backup: Backup | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    let writer: RepositoryWriter | undefined;
+    try {
+      writer = await this.#context.repository.writer({ signal: this.#context.signal });
+      const parent = await latestSnapshot(this.#context, this.#environment);
+      await this.#prepare(writer, parent);
+      const { points, hold } = this.#options.live
+        ? { points: await this.#freezeLive(), hold: null }
+        : await this.#freezeHeld();
+      backup = await this.#store(writer, parent, points, hold);
+    } catch (error) {
+      failure = { error };
+    }
+    for (const error of await this.#letGo(writer)) {
+      // A backup that is complete stays one, and of a failure the first cause is told.
+      if (backup === undefined && failure === undefined) failure = { error };
+      else this.#operation.warn(null, { kind: "not-let-go", message: messageOf(error) });
+    }
+    if (failure !== undefined) throw failure.error;
+    if (backup === undefined) throw new TypeError("A backup without a failure is complete.");
+    return { ...backup, warnings: this.#operation.warnings };
   }
 
   async #prepare(writer: RepositoryWriter, parent: Snapshot | undefined): Promise<void> {
@@ -149,9 +162,10 @@ class BackupRun {
 
   async #freezeHeld(): Promise<{ points: FreezePoints; hold: HoldFigures }> {
     const { hooks } = this.#environment;
+    // Recorded before the first hook, so that recovery runs the last one.
+    this.#operation.folder.record({ step: "hold" });
     try {
       await runHook("beforeHold", hooks.beforeHold, this.#context.signal);
-      this.#operation.folder.record({ step: "hold" });
       const progress = this.#startPhase("hold");
       const { value, figures } = await whileHeld(
         this.#context,
@@ -162,7 +176,17 @@ class BackupRun {
       progress.end();
       return { points: value, hold: figures };
     } finally {
-      await runHook("afterRelease", hooks.afterRelease);
+      await this.#afterRelease();
+    }
+  }
+
+  /** What the hook should have set going again is the user's to look at; the backup is as good as without it. */
+  async #afterRelease(): Promise<void> {
+    try {
+      await runHook("afterRelease", this.#environment.hooks.afterRelease);
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      this.#operation.warn(null, { kind: "hook-failed", message: messageOf(error) });
     }
   }
 
@@ -183,6 +207,7 @@ class BackupRun {
     await writer.flush();
     const backup = this.#describe(writer, points, hold, trees);
     const tree = await storeBackupTree(writer, this.#environment, backup, trees);
+    this.#savesSnapshot = true;
     const snapshot = await writer.saveSnapshot({
       time: this.#createdAt,
       tree,
@@ -232,11 +257,13 @@ class BackupRun {
     return progress;
   }
 
-  /** Every source is disposed of, whatever the others do; the first failure is thrown after that. */
-  async #disposeAll(): Promise<void> {
-    const results = await Promise.allSettled([...this.#sources.values()].map((source) => source.dispose()));
-    const failure = results.find((result) => result.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+  /** Every source is disposed of and the writer closed, whatever the others do; returns what failed. */
+  async #letGo(writer: RepositoryWriter | undefined): Promise<unknown[]> {
+    const sources = await Promise.allSettled([...this.#sources.values()].map((source) => source.dispose()));
+    const closed = await Promise.allSettled([writer?.close()]);
+    return [...sources, ...closed].flatMap((result) =>
+      result.status === "rejected" ? [result.reason as unknown] : [],
+    );
   }
 }
 

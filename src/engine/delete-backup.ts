@@ -40,9 +40,9 @@ export async function removeBackup(context: EngineContext, backup: Backup): Prom
   try {
     await context.repository.forget(backup.snapshot);
   } catch (error) {
-    // Refused before anything was removed: the backup is as good as it was.
+    // Refused before anything was removed: the backup is as good as it was. One that was DELETING may be half gone.
     if (isHoldfastError(error, "REPOSITORY_LOCKED")) {
-      await context.catalog.setStatus(backup.project, backup.id, "CREATED");
+      await context.catalog.setStatus(backup.project, backup.id, backup.status);
     }
     throw error;
   }

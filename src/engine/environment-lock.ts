@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { HoldfastError, type OperationId, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, messageOf, type OperationId, systemErrorCode } from "../base/index.ts";
 import type { Environment } from "./environment.ts";
 
 /** Held by the one process that works on an environment; let go by the kernel when that process dies. */
@@ -40,9 +40,18 @@ export function lockEnvironment(
     }
     throw busyError(environment, holderFile, error);
   }
-  writeFileSync(holderFile, JSON.stringify({ ...operation, pid: process.pid, since: new Date().toISOString() }), {
-    mode: 0o600,
-  });
+  try {
+    writeFileSync(holderFile, JSON.stringify({ ...operation, pid: process.pid, since: new Date().toISOString() }), {
+      mode: 0o600,
+    });
+  } catch (error) {
+    database.close();
+    throw new HoldfastError("STATE_UNUSABLE", `The state folder ${folder} cannot be written: ${messageOf(error)}`, {
+      facts: { folder, reason: systemErrorCode(error) ?? "" },
+      remedy: "Make room in the state folder, or correct its rights, and run the command again.",
+      cause: error,
+    });
+  }
   return {
     release: (): void => {
       if (database.isOpen) database.close();

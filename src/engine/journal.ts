@@ -1,6 +1,19 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
-import { HoldfastError, type OperationId, type SourceId, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, messageOf, type OperationId, type SourceId, systemErrorCode } from "../base/index.ts";
 import type { BackupId, EnvironmentId, ProjectId } from "../base/index.ts";
 
 export type OperationKind = "backup" | "restore" | "delete";
@@ -23,9 +36,8 @@ export interface OperationBegin {
  */
 export type JournalRecord =
   | OperationBegin
-  | { readonly step: "prepare" | "hold" | "store" | "stage" | "swap" | "swapped" | "settle" | "revert" }
-  | { readonly step: "snapshot"; readonly snapshot: string }
-  | { readonly step: "end"; readonly outcome: string };
+  | { readonly step: "prepare" | "hold" | "store" | "stage" | "swap" | "swapped" }
+  | { readonly step: "snapshot"; readonly snapshot: string };
 
 /** An operation's folder in the state: `journal.ndjson` and a work folder for each component. */
 export class OperationFolder {
@@ -39,27 +51,45 @@ export class OperationFolder {
     return new OperationFolder(join(stateDirectory, "operations", operation));
   }
 
+  /**
+   * Called under the environment's lock. The folder gets its place only once its first record is durable: a folder
+   * without one is being removed, and recovery of any environment may remove it.
+   * @throws HoldfastError STATE_UNUSABLE
+   */
   static begin(stateDirectory: string, begin: OperationBegin): OperationFolder {
     const folder = OperationFolder.at(stateDirectory, begin.operation);
+    const begun = new OperationFolder(
+      join(stateDirectory, "beginning", encodeURIComponent(`${begin.project}/${begin.environment}`)),
+    );
     try {
-      mkdirSync(folder.path, { recursive: true, mode: 0o700 });
+      // Of a process that died here: it held the same lock.
+      rmSync(begun.path, { recursive: true, force: true });
+      mkdirSync(begun.path, { recursive: true, mode: 0o700 });
+      mkdirSync(join(stateDirectory, "operations"), { recursive: true, mode: 0o700 });
+      begun.record(begin);
+      syncFolder(begun.path);
+      renameSync(begun.path, folder.path);
+      syncFolder(join(stateDirectory, "operations"));
     } catch (error) {
-      throw new HoldfastError("STATE_UNUSABLE", `The folder ${folder.path} cannot be made.`, { cause: error });
+      throw stateUnusable(folder.path, error);
     }
-    folder.record(begin);
-    syncFolder(folder.path);
-    syncFolder(join(stateDirectory, "operations"));
     return folder;
   }
 
-  /** Appends a record and makes it durable before it returns. */
+  /**
+   * Appends a record and makes it durable before it returns. If it throws, the record is not in the journal.
+   * @throws HoldfastError STATE_UNUSABLE
+   */
   record(record: JournalRecord): void {
-    const file = openSync(join(this.path, "journal.ndjson"), "a", 0o600);
     try {
-      writeSync(file, `${JSON.stringify(record)}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+      const file = openSync(join(this.path, "journal.ndjson"), "a", 0o600);
+      try {
+        appendDurably(file, Buffer.from(`${JSON.stringify(record)}\n`));
+      } finally {
+        closeSync(file);
+      }
+    } catch (error) {
+      throw stateUnusable(this.path, error);
     }
   }
 
@@ -86,8 +116,14 @@ export class OperationFolder {
     return path;
   }
 
-  /** After `end` was recorded, or when recovery has undone everything. */
+  /**
+   * The operation has ended, or recovery has undone everything. The journal goes first, so that a process that dies here
+   * leaves nothing to recover; on a full disk, too, where a record of the end could not be written.
+   */
   remove(): void {
+    if (!existsSync(this.path)) return;
+    rmSync(join(this.path, "journal.ndjson"), { force: true });
+    syncFolder(this.path);
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -102,6 +138,27 @@ export function operationFolders(stateDirectory: string): OperationFolder[] {
     throw error;
   }
   return names.map((name) => OperationFolder.at(stateDirectory, name as OperationId));
+}
+
+/** All of it or, after a failure, nothing: half a record would make what is appended later unreadable. */
+function appendDurably(file: number, bytes: Buffer): void {
+  const { size } = fstatSync(file);
+  try {
+    for (let written = 0; written < bytes.length;) written += writeSync(file, bytes, written);
+    fsyncSync(file);
+  } catch (error) {
+    ftruncateSync(file, size);
+    fsyncSync(file);
+    throw error;
+  }
+}
+
+function stateUnusable(path: string, cause: unknown): HoldfastError {
+  return new HoldfastError("STATE_UNUSABLE", `The journal in ${path} cannot be written: ${messageOf(cause)}`, {
+    facts: { path, reason: systemErrorCode(cause) ?? "" },
+    remedy: "Make room in the state folder, or correct its rights, and run the command again.",
+    cause,
+  });
 }
 
 function syncFolder(path: string): void {

@@ -93,15 +93,6 @@ export async function runOperation<T>(
   }
 }
 
-/** Runs every task to its end and then throws the first failure, if any: nothing goes on unseen behind an error. */
-export async function allOrFirstError<T>(tasks: readonly Promise<T>[]): Promise<T[]> {
-  const results = await Promise.allSettled(tasks);
-  return results.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
-}
-
 /**
  * Runs tasks beside each other under one signal: the first failure aborts the others, all are awaited, the first failure
  * is thrown.

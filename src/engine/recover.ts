@@ -1,9 +1,10 @@
-import { HoldfastError, messageOf, type SourceId } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, type SourceId } from "../base/index.ts";
 import type { ContentReader, ContentStore, Source, SourceContext, Target, TargetContext } from "../component/index.ts";
 import { readManifest } from "./browse.ts";
 import { removeBackup } from "./delete-backup.ts";
 import type { EngineContext, Environment } from "./environment.ts";
 import { whileHeld } from "./freeze.ts";
+import { runHook } from "./hooks.ts";
 import { type OperationBegin, type OperationFolder, operationFolders } from "./journal.ts";
 
 /**
@@ -16,16 +17,14 @@ export async function recoverEnvironment(context: EngineContext, environment: En
     const records = folder.records();
     const begin = records[0];
     if (begin === undefined || begin.step !== "begin") {
-      // Killed before the first record was durable: nothing had been done, and whose it was cannot be told.
+      // Killed while the folder was removed, its journal first: there is nothing to undo.
       folder.remove();
       continue;
     }
     if (begin.project !== environment.project || begin.environment !== environment.id) continue;
     const steps = new Set(records.map(({ step }) => step));
     try {
-      const outcome = steps.has("end")
-        ? "had ended"
-        : await recoverOperation(context, environment, folder, begin, steps);
+      const outcome = await recoverOperation(context, environment, folder, begin, steps);
       folder.remove();
       context.onEvent({ type: "recovered", operation: `${begin.kind} ${begin.operation}`, outcome });
     } catch (error) {
@@ -51,14 +50,45 @@ async function recoverOperation(
 ): Promise<string> {
   switch (begin.kind) {
     case "backup":
-      return recoverBackup(context, environment, folder, begin);
-    case "restore":
-      return recoverRestore(context, environment, folder, begin, steps);
-    case "delete": {
-      const backup = await context.catalog.get(begin.project, begin.backup);
-      if (backup?.status === "DELETING") await removeBackup(context, backup);
-      return "deletion finished";
+      return recoverBackup(context, environment, folder, begin, steps);
+    case "restore": {
+      const outcome = await recoverRestore(context, environment, folder, begin, steps);
+      if (steps.has("stage")) await runLastHook(context, environment, "afterRestore");
+      return outcome;
     }
+    case "delete":
+      return recoverDelete(context, begin);
+  }
+}
+
+/** What the dead process's first hook stopped is set going again; if that fails, it is the user's to look at. */
+async function runLastHook(
+  context: EngineContext,
+  environment: Environment,
+  name: "afterRelease" | "afterRestore",
+): Promise<void> {
+  try {
+    await runHook(name, environment.hooks[name]);
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    context.onEvent({
+      type: "warning",
+      source: undefined,
+      warning: { kind: "hook-failed", message: messageOf(error) },
+    });
+  }
+}
+
+/** A repository that others use does not stop what comes next on this environment: the backup stays DELETING. */
+async function recoverDelete(context: EngineContext, begin: OperationBegin): Promise<string> {
+  const backup = await context.catalog.get(begin.project, begin.backup);
+  if (backup?.status !== "DELETING") return "deletion finished";
+  try {
+    await removeBackup(context, backup);
+    return "deletion finished";
+  } catch (error) {
+    if (!isHoldfastError(error, "REPOSITORY_LOCKED")) throw error;
+    return `not finished, because the repository is in use: delete ${begin.backup} again`;
   }
 }
 
@@ -68,8 +98,10 @@ async function recoverBackup(
   environment: Environment,
   folder: OperationFolder,
   begin: OperationBegin,
+  steps: ReadonlySet<string>,
 ): Promise<string> {
   await environment.gateway?.releaseAbandoned();
+  if (steps.has("hold") && !steps.has("store")) await runLastHook(context, environment, "afterRelease");
   for (const { source: id } of begin.components) {
     const source: Source = componentOf(environment, id).source();
     await source.recover(componentContext(context, folder, begin, id, { store: nothingToStore }));
@@ -102,8 +134,11 @@ async function recoverRestore(
     for (const [target, targetContext] of targets) await target.settle(targetContext);
     return `finished: restored to ${begin.backup}`;
   }
+  // Beside each other: requests may be held meanwhile.
   const revertAll = async (): Promise<void> => {
-    for (const [target, targetContext] of targets) await target.revert(targetContext);
+    const results = await Promise.allSettled(targets.map(([target, targetContext]) => target.revert(targetContext)));
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure !== undefined) throw failure.reason;
   };
   if (steps.has("swap") && environment.gateway !== undefined)
     await heldIfPossible(context, environment, begin, revertAll);

@@ -1,7 +1,7 @@
-import { HoldfastError, messageOf, type SourceId } from "../base/index.ts";
-import type { StageReport, SwapReport, Target, TargetContext } from "../component/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, type SourceId } from "../base/index.ts";
+import type { SourceDescription, StageReport, SwapReport, Target, TargetContext } from "../component/index.ts";
 import type { HoldFigures } from "../gateway/index.ts";
-import { type OpenBackup, openBackup, walkBackup } from "./browse.ts";
+import { findInBackup, type OpenBackup, openBackup, walkBackup } from "./browse.ts";
 import type { Backup } from "./catalog.ts";
 import { assertActive } from "./create-backup.ts";
 import { findBackup } from "./delete-backup.ts";
@@ -37,7 +37,9 @@ export async function planRestore(
 ): Promise<RestorePlan> {
   const opened = await openRestorable(context, environment, options);
   try {
-    return planRestoreSteps(opened.manifest, opened.backup, environment, options);
+    const plan = planRestoreSteps(opened.manifest, opened.backup, environment, options);
+    await assertPartsExist(opened, plan);
+    return plan;
   } finally {
     await opened.close();
   }
@@ -56,6 +58,7 @@ export async function restoreBackup(
   const opened = await openRestorable(context, environment, options);
   try {
     const plan = planRestoreSteps(opened.manifest, opened.backup, environment, options);
+    await assertPartsExist(opened, plan);
     if (options.into !== undefined) return await restoreInto(context, opened, plan, options.into);
     assertActive(environment);
     const components = plan.steps.map(({ source, below }) => ({
@@ -84,6 +87,13 @@ async function openRestorable(
     });
   }
   return openBackup(context.repository, backup, context.signal);
+}
+
+/** Nothing is begun, not even a folder made, for a part that the backup does not have. */
+async function assertPartsExist(opened: OpenBackup, plan: RestorePlan): Promise<void> {
+  for (const { path, below } of plan.steps) {
+    if (below !== undefined) await findInBackup(opened, Buffer.from(`${path}/${below}`));
+  }
 }
 
 interface StagedComponent {
@@ -128,21 +138,25 @@ class RestoreRun {
   }
 
   async run(): Promise<RestoreReport> {
-    const { hooks } = this.#environment;
+    // Recorded before the first hook, so that recovery runs the last one.
+    this.#operation.folder.record({ step: "stage" });
     try {
-      await runHook("beforeRestore", hooks.beforeRestore, this.#context.signal);
+      await runHook("beforeRestore", this.#environment.hooks.beforeRestore, this.#context.signal);
       await this.#stageAll();
       await this.#swapHeld();
     } catch (error) {
       if (!this.#hasSwapped) {
         await this.#revertAfter(error);
+        await this.#afterRestore();
+        this.#operation.folder.remove();
         throw error;
       }
       // Past the point of no return only the release can have failed: the data is restored, so settle it and say so.
       this.#operation.warn(null, { kind: "hold-lost", message: messageOf(error) });
     }
-    await this.#settleAll();
-    await runHook("afterRestore", hooks.afterRestore);
+    const settled = await this.#settleAll();
+    await this.#afterRestore();
+    if (settled) this.#operation.folder.remove();
     return {
       backup: this.#opened.backup,
       components: this.#components.map(({ step: { source } }) => reportOf(source, this.#stages, this.#swaps)),
@@ -152,8 +166,17 @@ class RestoreRun {
     };
   }
 
+  /** Also after a failure: it starts again what `beforeRestore` stopped. The data is what it is by now. */
+  async #afterRestore(): Promise<void> {
+    try {
+      await runHook("afterRestore", this.#environment.hooks.afterRestore);
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      this.#operation.warn(null, { kind: "hook-failed", message: messageOf(error) });
+    }
+  }
+
   async #stageAll(): Promise<void> {
-    this.#operation.folder.record({ step: "stage" });
     const progress = this.#startPhase("stage");
     for (const { step } of this.#components) {
       progress.add(step.source, { expectedFiles: step.files, expectedBytes: step.bytes });
@@ -164,7 +187,10 @@ class RestoreRun {
       const description = this.#opened.manifest.descriptions.get(step.source);
       if (description === undefined) throw new TypeError(`The manifest does not describe ${step.source}.`);
       const entries = walkBackup(this.#opened, path, signal);
-      const report = await target.stage({ ...targetContext, signal }, { description, entries });
+      const report = await target.stage(
+        { ...targetContext, signal },
+        { description: step.below === undefined ? description : ofAPart(description), entries },
+      );
       this.#stages.set(step.source, report);
       this.#context.onEvent({ type: "stored", source: step.source, files: report.files, bytes: report.bytes });
     });
@@ -196,13 +222,15 @@ class RestoreRun {
       }),
     );
     const failure = results.find((result) => result.status === "rejected");
-    if (failure !== undefined || lost?.aborted === true) {
-      const error: unknown = failure === undefined ? lost?.reason : failure.reason;
+    try {
+      if (failure !== undefined) throw failure.reason;
+      if (lost?.aborted === true) throw lost.reason;
+      this.#operation.folder.record({ step: "swapped" });
+      this.#hasSwapped = true;
+    } catch (error) {
       await this.#revertAfter(error);
       throw error;
     }
-    this.#operation.folder.record({ step: "swapped" });
-    this.#hasSwapped = true;
   }
 
   /** Idempotent. If reverting itself fails, the journal stays for recovery and both errors are told. */
@@ -223,17 +251,25 @@ class RestoreRun {
       );
     }
     this.#reverted = true;
-    this.#operation.folder.record({ step: "end", outcome: "reverted" });
-    this.#operation.folder.remove();
   }
 
-  async #settleAll(): Promise<void> {
-    this.#operation.folder.record({ step: "settle" });
+  /** False if old data is still there: everything is restored all the same, and the journal stays for recovery. */
+  async #settleAll(): Promise<boolean> {
     const progress = this.#startPhase("settle");
-    for (const { target, targetContext } of this.#components) await target.settle(targetContext);
-    this.#operation.folder.record({ step: "end", outcome: "restored" });
-    this.#operation.folder.remove();
+    const results = await Promise.allSettled(
+      this.#components.map(({ target, targetContext }) => target.settle(targetContext)),
+    );
+    let settled = true;
+    results.forEach((result, index) => {
+      if (result.status === "fulfilled") return;
+      settled = false;
+      this.#operation.warn(this.#components[index]?.step.source ?? null, {
+        kind: "old-data-stays",
+        message: `It is restored, but the old data could not be dropped (${messageOf(result.reason)}); the next operation on the environment drops it.`,
+      });
+    });
     progress.end();
+    return settled;
   }
 
   #startPhase(phase: "stage" | "hold" | "settle"): PhaseProgress {
@@ -241,6 +277,12 @@ class RestoreRun {
     this.#operation.progress = progress;
     return progress;
   }
+}
+
+/** What the manifest counts is of the whole component: a part of it needs less room, and how much is not known. */
+function ofAPart(description: SourceDescription): SourceDescription {
+  const { diskBytes: _, ...facts } = description.facts;
+  return { ...description, counts: {}, facts };
 }
 
 function reportOf(

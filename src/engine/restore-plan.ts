@@ -86,9 +86,19 @@ function select(
   backup: Backup,
   options: RestoreBackupOptions,
 ): readonly { readonly source: SourceId; readonly path?: string }[] {
-  const wanted = options.only ?? backup.components.map(({ source }) => ({ source }));
+  const wanted: readonly { readonly source: SourceId; readonly path?: string }[] =
+    options.only ?? backup.components.map(({ source }) => ({ source }));
   const seen = new Set<SourceId>();
-  for (const { source } of wanted) {
+  for (const { source, path } of wanted) {
+    if (path?.split("/").some((name) => name === "." || name === "..") === true) {
+      throw new HoldfastError(
+        "INPUT_INVALID",
+        `The path "${path}" of ${source} leaves its component or names nothing.`,
+        {
+          remedy: "Name a path as backup:files shows it.",
+        },
+      );
+    }
     if (seen.has(source) && options.into === undefined) {
       throw new HoldfastError("INPUT_INVALID", `${source} is named twice in --only.`, {
         remedy: "Restore one path of a component at a time, or write them into a folder with --into.",
