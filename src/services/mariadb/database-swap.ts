@@ -173,7 +173,11 @@ export async function undoSwap(session: MariadbSession, names: SchemaNames, reco
     const inTheWay = objects.filter(
       (object) => !isIn(record.objectsBefore, object) || (object.kind === "trigger" && moving.has(object.table ?? "")),
     );
+    // Stand-ins of sequences, if it died where there were some.
+    const inStaged = new Set((await session.query(listTableNamesStatement(staged))).map(([name]) => name));
+    const standIns = record.stagedTables.filter((table) => inStaged.has(table));
     await session.queryAll([
+      ...standIns.map((table) => `DROP SEQUENCE ${quoteName(staged)}.${quoteName(table)}`),
       ...inTheWay.map((object) => dropStatement(object, live)),
       renameStatement([
         ...record.stagedTables.map((table) => move(live, staged, table)),

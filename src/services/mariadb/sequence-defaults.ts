@@ -27,16 +27,33 @@ export async function readSequenceDefaults(
   return rows.map(([table = "", column = "", expression = ""]) => ({ table, column, expression }));
 }
 
-/** The statements that let the columns of the tables in `live`, which came from `staged`, take their numbers in `live`. */
+/**
+ * The statements that let the columns of the tables in `live`, which came from `staged`, take their numbers in `live`. The server
+ * opens a table only where the sequences of its old defaults are: so for that time there are some in `staged` again.
+ */
 export function sequenceDefaultStatements(
   defaults: readonly SequenceDefault[],
   staged: string,
   live: string,
 ): string[] {
-  return defaults.map(
-    ({ table, column, expression }) =>
-      `ALTER TABLE ${quoteName(live)}.${quoteName(table)} ALTER COLUMN ${quoteName(column)} SET DEFAULT (${replaceSchema(expression, staged, `${quoteName(live)}.`)})`,
-  );
+  const sequences = new Set(defaults.flatMap(({ expression }) => sequencesIn(expression, staged)));
+  const standIns = [...sequences].map((sequence) => `${quoteName(staged)}.${sequence}`);
+  return [
+    ...standIns.map((sequence) => `CREATE SEQUENCE IF NOT EXISTS ${sequence}`),
+    ...defaults.map(
+      ({ table, column, expression }) =>
+        `ALTER TABLE ${quoteName(live)}.${quoteName(table)} ALTER COLUMN ${quoteName(column)} SET DEFAULT (${replaceSchema(expression, staged, `${quoteName(live)}.`)})`,
+    ),
+    ...standIns.map((sequence) => `DROP SEQUENCE ${sequence}`),
+  ];
+}
+
+/** Their quoted names. */
+function sequencesIn(expression: string, schema: string): string[] {
+  return expression
+    .split(`val(${quoteName(schema)}.`)
+    .slice(1)
+    .flatMap((rest) => /^`(?:[^`]|``)*`/.exec(rest) ?? []);
 }
 
 function replaceSchema(text: string, schema: string, by: string): string {

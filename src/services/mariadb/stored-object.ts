@@ -42,7 +42,10 @@ export async function readObjects(session: MariadbSession, schema: string): Prom
   const answers = await session.queryAll(
     listed.map(({ kind, name }) => `SHOW CREATE ${kind.toUpperCase()} ${quoteName(schema)}.${quoteName(name)}`),
   );
-  const objects = listed.map((item, at) => storedObject(item, answers[at]?.[0] ?? []));
+  const objects = listed.map((item, at) => {
+    const object = storedObject(item, answers[at]?.[0] ?? []);
+    return object.kind === "view" ? { ...object, create: withoutSchema(object.create, schema) } : object;
+  });
   const viewObjects = objects.filter(({ kind }) => kind === "view");
   return [...orderViews(viewObjects), ...objects.filter(({ kind }) => kind !== "view")];
 }
@@ -72,6 +75,18 @@ function storedObject(item: { kind: ObjectKind; name: string; table: string }, r
     collationConnection,
     create,
   };
+}
+
+/**
+ * A view's text without its own schema before columns (`shop`.`orders`.`id`), which the server prints where the DEFINER is unknown
+ * or has lost his rights, and before functions. Strings stay; so does `shop`.`id`, which can be a table and its column.
+ */
+function withoutSchema(create: string, schema: string): string {
+  const quoted = quoteName(schema);
+  return create.replaceAll(
+    /'(?:[^'\\]|\\.)*'|(`(?:[^`]|``)*`)\.(?=`(?:[^`]|``)*`(?:\.`|\())/gs,
+    (all: string, name: string | undefined) => (name === quoted ? "" : all),
+  );
 }
 
 /** Each view after those that its text names; views that name each other in a circle stay in order of name. */
