@@ -1,6 +1,3 @@
-import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { HoldfastError, isHoldfastError, messageOf, type SourceId, throwIfAborted } from "../../base/index.ts";
 import {
   type Entry,
@@ -11,16 +8,12 @@ import {
   type SourceContext,
   type SourceDescription,
 } from "../../component/index.ts";
+import { readVisibleObjects, schemaScript, textFile, useDatabase } from "./database-scripts.ts";
+import { LockedTables } from "./locked-tables.ts";
 import { connectionPlace, type MariadbConfig, type MariadbConnection, mariadbConnection } from "./mariadb-config.ts";
 import { serverErrorNumber } from "./mariadb-errors.ts";
-import {
-  permissionMissing,
-  readPrivileges,
-  requirePrivileges,
-  type ServerVersion,
-  serverVersion,
-} from "./mariadb-server.ts";
-import { killQuery, MariadbSession } from "./mariadb-session.ts";
+import { readPrivileges, requirePrivileges, type ServerVersion, serverVersion } from "./mariadb-server.ts";
+import { MariadbSession } from "./mariadb-session.ts";
 import {
   listTables,
   listTablesStatement,
@@ -31,12 +24,20 @@ import {
 } from "./mariadb-tables.ts";
 import { readSequences, type SequenceState, sequenceScript } from "./mariadb-sequences.ts";
 import { quoteName, quoteText } from "./sql-text.ts";
+import { type Watch, withinBudget } from "./statement-budget.ts";
 import { definerOf, formatObjects, readObjects, sameObject, type StoredObject } from "./stored-object.ts";
+import {
+  changedSince,
+  describeTables,
+  lockedTables,
+  refuseLargeLocked,
+  refuseUnreadable,
+  sameDefinition,
+  tableNames,
+  warningsOf,
+} from "./table-checks.ts";
 import { dumpTable, type TableDumpResult } from "./table-dump.ts";
 import { tableFileName } from "./table-file.ts";
-
-/** More than this of rows that no snapshot fixes is not copied inside a hold. */
-const lockedBytesLimit = 256 * 1024 * 1024;
 
 interface Frozen {
   readonly at: Date;
@@ -56,7 +57,7 @@ export class MariadbSource implements Source {
   #session: MariadbSession | undefined;
   /** Kills what waits too long. */
   #control: MariadbSession | undefined;
-  #locking: MariadbSession | undefined;
+  #locked: LockedTables | undefined;
   #context: SourceContext | undefined;
   #server: ServerVersion = { product: "MariaDB", version: "" };
   #characterSet = "";
@@ -81,7 +82,7 @@ export class MariadbSource implements Source {
     this.#control = control;
     this.#server = await serverVersion(control, this.#connection);
     const privileges = await readPrivileges(control, database);
-    await this.#useDatabase(control);
+    await useDatabase(this.#connection, control);
     const mayRead = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"];
     requirePrivileges(privileges, mayRead, this.#connection, "read all of the database");
     if (!privileges.has("EXECUTE") && !privileges.hasOnTable("SELECT", "mysql", "proc")) {
@@ -89,17 +90,17 @@ export class MariadbSource implements Source {
     }
     const session = await MariadbSession.open(this.#connection, { raw: true });
     this.#session = session;
-    await this.#useDatabase(session);
+    await useDatabase(this.#connection, session);
     const schema = await control.query(
       `SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${quoteText(database)}`,
     );
     this.#characterSet = schema[0]?.[0] ?? "utf8mb4";
     this.#collation = schema[0]?.[1] ?? "utf8mb4_general_ci";
     this.#tables = await listTables(control, database);
-    this.#refuseUnreadable(this.#tables);
+    refuseUnreadable(this.#tables, this.#connection);
     this.#definitions = await readDefinitions(control, database, tableNames(this.#tables));
-    this.#objects = await this.#readObjects(control, privileges.account);
-    const locked = this.#tables.filter((table) => table.type !== "sequence" && tableNature(table) === "locked");
+    this.#objects = await readVisibleObjects(this.#connection, control, this.#server, privileges.account);
+    const locked = lockedTables(this.#tables);
     if (locked.length > 0) {
       requirePrivileges(
         privileges,
@@ -108,10 +109,10 @@ export class MariadbSource implements Source {
         `lock ${describeTables(locked)} while they are copied`,
       );
       refuseLargeLocked(locked);
-      this.#locking = await MariadbSession.open(this.#connection, { raw: true });
-      await this.#useDatabase(this.#locking);
+      this.#locked = await LockedTables.open(this.#connection, context.workDirectory);
+      await useDatabase(this.#connection, this.#locked.session);
     }
-    for (const table of this.#tables) this.#warnOf(table);
+    for (const warning of this.#tables.flatMap(warningsOf)) context.warn(warning);
     context.progress({ expectedBytes: this.#tables.reduce((sum, { dataBytes }) => sum + dataBytes, 0) });
   }
 
@@ -120,15 +121,13 @@ export class MariadbSource implements Source {
     const startedAt = clock.monotonicMs();
     const remaining = (): number => deadlineMs - (clock.monotonicMs() - startedAt);
     try {
-      const locked = this.#tables.filter((table) => table.type !== "sequence" && tableNature(table) === "locked");
+      const locked = lockedTables(this.#tables);
       // Half of the time for the lock: those behind it in the queue wait as long.
-      if (locked.length > 0) await this.#lock(locked, remaining() / 2);
-      const at = await this.#within(this.#snapshotSession(), remaining(), () => this.#beginSnapshot(() => clock.now()));
-      if (locked.length > 0) {
-        await this.#within(this.#lockingSession(), remaining(), () => this.#copyLocked());
-        await this.#locking?.close();
-        this.#locking = undefined;
-      }
+      if (locked.length > 0) await this.#locked?.lock(this.#watch(), locked, remaining() / 2);
+      const at = await withinBudget(this.#watch(), this.#snapshotSession(), remaining(), () =>
+        this.#beginSnapshot(() => clock.now()),
+      );
+      await this.#copyLocked(locked, remaining);
       const durationMs = clock.monotonicMs() - startedAt;
       return {
         at,
@@ -141,7 +140,7 @@ export class MariadbSource implements Source {
       };
     } catch (error) {
       // Whatever was locked or begun ends with its session.
-      await Promise.all([this.#locking?.close(), this.#session?.close()]);
+      await Promise.all([this.#locked?.close(), this.#session?.close()]);
       if (isHoldfastError(error, "SERVICE_UNSUPPORTED") || isHoldfastError(error, "FREEZE_FAILED")) throw error;
       throw new HoldfastError(
         "FREEZE_FAILED",
@@ -214,9 +213,9 @@ export class MariadbSource implements Source {
   }
 
   async dispose(): Promise<void> {
-    const sessions = [this.#session, this.#locking, this.#control];
+    const sessions = [this.#session, this.#locked, this.#control];
     this.#session = undefined;
-    this.#locking = undefined;
+    this.#locked = undefined;
     this.#control = undefined;
     await Promise.all(sessions.map(async (session) => session?.close()));
   }
@@ -224,118 +223,6 @@ export class MariadbSource implements Source {
   /** A dead process leaves nothing: its client programs end with it, and the server gives up what they had. */
   async recover(_context: SourceContext): Promise<void> {
     await this.dispose();
-  }
-
-  async #useDatabase(session: MariadbSession): Promise<void> {
-    const place = connectionPlace(this.#connection);
-    try {
-      await session.query(`USE ${quoteName(this.#connection.database)}`);
-    } catch (error) {
-      // The server says the same of a database that the user may not see.
-      if (serverErrorNumber(error) !== 1044) throw error;
-      throw new HoldfastError(
-        "SERVICE_DATABASE_MISSING",
-        `MariaDB at ${place}: there is no such database, or the user ${this.#connection.user} has no right on it.`,
-        { remedy: "Create the database, correct the service's url, or grant the user its rights.", cause: error },
-      );
-    }
-  }
-
-  async #readObjects(session: MariadbSession, account: string): Promise<StoredObject[]> {
-    try {
-      return await readObjects(session, this.#connection.database);
-    } catch (error) {
-      if (!isHoldfastError(error, "SERVICE_PERMISSION_MISSING") || error.facts["kind"] === undefined) throw error;
-      const [right, on] = this.#server.product === "MariaDB" ? ["SELECT", "mysql.proc"] : ["SHOW_ROUTINE", "*.*"];
-      throw permissionMissing(
-        account,
-        [right],
-        on,
-        this.#connection,
-        `see the text of ${error.facts["kind"]} ${error.facts["name"]}`,
-      );
-    }
-  }
-
-  #refuseUnreadable(tables: readonly TableInfo[]): void {
-    const broken = tables.filter(({ engine }) => engine === "");
-    if (broken.length === 0) return;
-    throw new HoldfastError(
-      "SERVICE_UNSUPPORTED",
-      `MariaDB at ${connectionPlace(this.#connection)}: the server cannot open ${describeTables(broken)}.`,
-      { remedy: "Look into the server's error log; CHECK TABLE and REPAIR TABLE may help." },
-    );
-  }
-
-  #warnOf(table: TableInfo): void {
-    const context = this.#preparedContext();
-    if (table.type !== "sequence" && tableNature(table) === "remote") {
-      context.warn({
-        kind: "table-without-rows",
-        message: `The rows of table ${table.name} are kept elsewhere by its engine ${table.engine}: only its definition is stored.`,
-        facts: { table: table.name, engine: table.engine },
-      });
-    }
-    if (table.type === "system versioned") {
-      context.warn({
-        kind: "table-history",
-        message: `Of the system-versioned table ${table.name} only the current rows are stored, not their history.`,
-        facts: { table: table.name },
-      });
-    }
-  }
-
-  /** Runs `work` on a session and kills its statement on the server when `budgetMs` has passed. */
-  async #within<T>(session: MariadbSession, budgetMs: number, work: () => Promise<T>): Promise<T> {
-    const late = (): HoldfastError =>
-      new HoldfastError("FREEZE_FAILED", `MariaDB at ${connectionPlace(this.#connection)}: the freeze took too long.`, {
-        facts: { budgetMs: Math.round(budgetMs) },
-        remedy: "Look for long statements and locks with SHOW FULL PROCESSLIST, and try again.",
-      });
-    if (budgetMs <= 0) throw late();
-    const { promise, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      reject(late());
-      void this.#kill(session);
-    }, budgetMs);
-    const working = work();
-    // Once late, its own failure is no news.
-    working.catch(() => undefined);
-    try {
-      return await Promise.race([working, promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #kill(session: MariadbSession): Promise<void> {
-    try {
-      if (this.#control !== undefined) await killQuery(this.#control, session.id);
-    } catch (error) {
-      this.#context?.log.warn("A statement that took too long could not be killed.", { reason: messageOf(error) });
-    }
-    await session.close();
-  }
-
-  async #lock(tables: readonly TableInfo[], budgetMs: number): Promise<void> {
-    const session = this.#lockingSession();
-    const names = tables.map(({ name }) => `${quoteName(this.#connection.database)}.${quoteName(name)} READ`);
-    try {
-      await this.#within(session, budgetMs, async () => {
-        await session.query(`SET SESSION lock_wait_timeout = ${Math.max(1, Math.ceil(budgetMs / 1000))}`);
-        await session.query(`LOCK TABLES ${names.join(", ")}`);
-      });
-    } catch (error) {
-      throw new HoldfastError(
-        "FREEZE_FAILED",
-        `MariaDB at ${connectionPlace(this.#connection)}: ${describeTables(tables)} could not be locked within ${Math.round(budgetMs)} ms. Nothing is left locked.`,
-        {
-          facts: { budgetMs: Math.round(budgetMs), tables: tables.length },
-          remedy: `Find the long statement with SHOW FULL PROCESSLIST, or convert the tables: ALTER TABLE ${quoteName(tables[0]?.name ?? "")} ENGINE=InnoDB;`,
-          cause: error,
-        },
-      );
-    }
   }
 
   async #beginSnapshot(now: () => Date): Promise<Date> {
@@ -349,10 +236,10 @@ export class MariadbSource implements Source {
     const control = this.#controlSession();
     const rows = await control.query(listTablesStatement(database));
     const tables = tablesFromRows(rows);
-    this.#refuseUnreadable(tables);
+    refuseUnreadable(tables, this.#connection);
     const before = new Map(this.#tables.map((table) => [table.name, table]));
     const changed = tables.filter((table) => !sameDefinition(before.get(table.name), table));
-    const late = changed.filter((table) => table.type !== "sequence" && tableNature(table) === "locked");
+    const late = lockedTables(changed);
     if (late.length > 0) {
       throw new HoldfastError(
         "FREEZE_FAILED",
@@ -365,7 +252,7 @@ export class MariadbSource implements Source {
     if (changed.length > 0) {
       const fresh = await readDefinitions(control, database, tableNames(changed));
       for (const [name, definition] of fresh) this.#definitions.set(name, definition);
-      for (const table of changed) this.#warnOf(table);
+      for (const warning of changed.flatMap(warningsOf)) this.#preparedContext().warn(warning);
     }
     const sequences = tables.filter(({ type }) => type === "sequence").map(({ name }) => name);
     this.#tables = tables;
@@ -373,32 +260,26 @@ export class MariadbSource implements Source {
     return at;
   }
 
-  async #copyLocked(): Promise<void> {
-    const session = this.#lockingSession();
-    const control = this.#controlSession();
-    for (const table of this.#tables) {
-      if (table.type === "sequence" || tableNature(table) !== "locked") continue;
-      await using file = await open(this.#copyPath(table), "wx", 0o600);
-      const dump = dumpTable(
-        session,
-        control,
-        this.#server,
-        this.#connection.database,
-        table,
-        this.#definition(table),
-        (result) => this.#onDumped(table, result),
-      );
-      for await (const chunk of dump) await file.writeFile(chunk);
-    }
+  async #copyLocked(tables: readonly TableInfo[], remaining: () => number): Promise<void> {
+    const locked = this.#locked;
+    if (locked === undefined) return;
+    await withinBudget(this.#watch(), locked.session, remaining(), () =>
+      locked.copy(tables, (table) => this.#dump(locked.session, table)),
+    );
+    await locked.close();
   }
 
-  #copyPath(table: TableInfo): string {
-    return join(this.#preparedContext().workDirectory, `locked-${tableFileName(table.name)}`);
+  #dump(session: MariadbSession, table: TableInfo): AsyncIterable<Uint8Array> {
+    const { database } = this.#connection;
+    const definition = this.#definition(table);
+    return dumpTable(session, this.#controlSession(), this.#server, database, table, definition, (result) =>
+      this.#onDumped(table, result),
+    );
   }
 
   async *#readTable(table: TableInfo, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    if (tableNature(table) === "locked") {
-      yield* createReadStream(this.#copyPath(table), { signal }) as AsyncIterable<Buffer>;
+    if (tableNature(table) === "locked" && this.#locked !== undefined) {
+      yield* this.#locked.read(table, signal);
       return;
     }
     const session = this.#snapshotSession();
@@ -411,15 +292,7 @@ export class MariadbSource implements Source {
       await session.queryAll(["SAVEPOINT holdfast", `SELECT 1 FROM ${quoted} LIMIT 0`]);
       const now = await readDefinitions(control, this.#connection.database, [table.name]);
       if (now.get(table.name) !== this.#definition(table)) throw changedSince(table.name);
-      yield* dumpTable(
-        session,
-        control,
-        this.#server,
-        this.#connection.database,
-        table,
-        this.#definition(table),
-        (result) => this.#onDumped(table, result),
-      );
+      yield* this.#dump(session, table);
       await session.query("ROLLBACK TO SAVEPOINT holdfast");
     } catch (error) {
       throwIfAborted(signal);
@@ -455,6 +328,10 @@ export class MariadbSource implements Source {
     return definition;
   }
 
+  #watch(): Watch {
+    return { connection: this.#connection, control: this.#controlSession(), log: this.#preparedContext().log };
+  }
+
   #preparedContext(): SourceContext {
     if (this.#context === undefined) throw new TypeError("prepare comes first");
     return this.#context;
@@ -469,54 +346,4 @@ export class MariadbSource implements Source {
     if (this.#control === undefined) throw new TypeError("prepare comes first, and nothing after dispose");
     return this.#control;
   }
-
-  #lockingSession(): MariadbSession {
-    if (this.#locking === undefined) throw new TypeError("prepare comes first, and nothing after dispose");
-    return this.#locking;
-  }
-}
-
-function sameDefinition(before: TableInfo | undefined, now: TableInfo): boolean {
-  return before?.createdAt === now.createdAt && before.engine === now.engine && before.type === now.type;
-}
-
-function tableNames(tables: readonly TableInfo[]): string[] {
-  return tables.filter(({ type }) => type !== "sequence").map(({ name }) => name);
-}
-
-function describeTables(tables: readonly TableInfo[]): string {
-  const names = tables.slice(0, 3).map(({ name, engine }) => (engine === "" ? name : `${name} (${engine})`));
-  return `${names.join(", ")}${tables.length > 3 ? ` and ${tables.length - 3} more` : ""}`;
-}
-
-function refuseLargeLocked(tables: readonly TableInfo[]): void {
-  const bytes = tables.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
-  if (bytes <= lockedBytesLimit) return;
-  throw new HoldfastError(
-    "SERVICE_UNSUPPORTED",
-    `${describeTables(tables)} take no part in snapshots and are too large (${bytes} bytes) to be copied while requests wait.`,
-    {
-      facts: { bytes, limitBytes: lockedBytesLimit, tables: tables.length },
-      remedy: `Convert them: ALTER TABLE ${quoteName(tables[0]?.name ?? "")} ENGINE=InnoDB;`,
-    },
-  );
-}
-
-function changedSince(what: string, cause?: unknown): HoldfastError {
-  return new HoldfastError("FREEZE_FAILED", `${what} was altered or dropped while the backup was being taken.`, {
-    facts: { object: what },
-    remedy: "Take the backup again when the database's structure is not being changed.",
-    cause,
-  });
-}
-
-function textFile(path: string, at: Date, text: string): Entry {
-  return generatedFile(path, at, async function* () {
-    yield Buffer.from(text);
-  });
-}
-
-/** Character set and collation of the database; the name is the user's to choose. */
-function schemaScript(database: string, characterSet: string, collation: string): string {
-  return `-- Holdfast schema, format 1\nALTER DATABASE ${quoteName(database)} CHARACTER SET ${characterSet} COLLATE ${collation};\n`;
 }
