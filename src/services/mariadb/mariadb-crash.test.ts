@@ -121,7 +121,7 @@ async function crashEverywhere(
   throw new Error(`${step} has more points than ${mostPoints}`);
 }
 
-describe("a restore of MariaDB whose process is killed with -9", { timeout: 240_000 }, () => {
+describe("a restore of MariaDB whose process is killed with -9", { timeout: 900_000 }, () => {
   const isOldAfterRevert = async ({ context, point }: Crash): Promise<"revert"> => {
     await target().revert(context);
     expect(await liveState(), `killed at ${point}`).toBe(before);
