@@ -94,7 +94,12 @@ async function sendPhoto(response: ServerResponse, id: string): Promise<void> {
     throw error;
   }
   response.setHeader("content-type", "application/octet-stream");
-  await pipeline(file.createReadStream(), response);
+  try {
+    await pipeline(file.createReadStream(), response);
+  } finally {
+    // A client that has left already: then nothing was read, and nothing closed it.
+    await file.close();
+  }
 }
 
 function sendText(response: ServerResponse, status: number, type: string, text: string): void {

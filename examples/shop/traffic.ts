@@ -23,6 +23,8 @@ export interface TrafficOptions {
   readonly requestsPerSecond: number;
   /** Share of requests that are orders, 0 to 1. Default a half. */
   readonly orderShare?: number;
+  /** Requests that fall due while so many run are not sent at all. Default no limit. */
+  readonly mostRunning?: number;
   /** Largest upload; sizes are spread below it. Default 20 kB. */
   readonly largestUploadBytes?: number;
 }
@@ -114,10 +116,11 @@ class Customers implements Traffic {
   }
 
   #sendDue(): void {
-    const { requestsPerSecond, orderShare = 0.5 } = this.#options;
+    const { requestsPerSecond, orderShare = 0.5, mostRunning = Infinity } = this.#options;
     const dueCount = ((performance.now() - this.#startedAtMs) / 1000) * requestsPerSecond;
     for (; this.#sent < dueCount; this.#sent += 1) {
       const dueAtMs = this.#startedAtMs + (this.#sent / requestsPerSecond) * 1000;
+      if (this.#running.size >= mostRunning) continue;
       // Spread evenly, so that the share holds over any stretch of time.
       const isOrder = Math.floor((this.#sent + 1) * orderShare) > Math.floor(this.#sent * orderShare);
       const running = this.#send(isOrder, dueAtMs).finally(() => this.#running.delete(running));
