@@ -4,6 +4,7 @@ import { HoldfastError, messageOf, type SourceId, systemErrorCode } from "../bas
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../component/index.ts";
 import { readDurable, syncDirectory, writeDurably } from "./durable-file.ts";
 import { findKeepers } from "./keepers.ts";
+import { refuseLinksInTheWay } from "./links-in-the-way.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
 import { sharesBlocks } from "./posix/mount-points.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -17,6 +18,8 @@ export interface TreeTargetOptions extends PathFilterOptions {
   readonly id: SourceId;
   /** Absolute path of the folder, or of the file or folder in it to restore alone; made if missing. */
   readonly root: string;
+  /** The whole component's folder, if `root` is a part of it: below it no link is followed. */
+  readonly base?: string;
   /** For tests: stage in the root itself, as where it is a mount point. */
   readonly forceInside?: boolean;
   /** For tests: stands for renameat2(2) with RENAME_EXCHANGE. */
@@ -55,8 +58,10 @@ export class TreeTarget implements Target {
     await this.#discard(context);
     rmSync(planFile(context), { force: true });
     rmSync(undoneFile(context), { force: true });
+    const { base, root } = this.#options;
     let place: StagingPlace;
     try {
+      if (base !== undefined) refuseLinksInTheWay(this.id, base, root);
       place = stagingPlace(
         this.#options.root,
         context.operationId,

@@ -76,6 +76,7 @@ function composeMount(application: ApplicationConfig, mount: ApplicationConfig["
           : {
               ...options,
               root: join(options.root, folder),
+              base: options.root,
               excludeBase: join(options.excludeBase, folder),
               apart: otherMountsWithin(application, join(mount.path, folder)),
             },
@@ -91,7 +92,9 @@ function composeCode(application: ApplicationConfig, code: string): Component {
     path: `code/${application.name}`,
     source: () => new CodeSource(options),
     target: (folder) =>
-      new CodeTarget(folder === undefined ? options : { ...options, root: join(code, folder), excludeBase: folder }),
+      new CodeTarget(
+        folder === undefined ? options : { ...options, root: join(code, folder), base: code, excludeBase: folder },
+      ),
   };
 }
 

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -54,6 +54,24 @@ describe("restores", () => {
     expect(await readFile(join(folder, "media/2026/01.txt"), "utf8")).toBe("january");
     expect(await readFile(join(folder, "media/a.txt"), "utf8")).toBe("changed");
     expect(flags()).toBe(0);
+  });
+
+  test("bring no path back through a link that somebody put in the way", async () => {
+    await createLive();
+    const elsewhere = join(folder, "elsewhere");
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, "01.txt"), "not ours");
+    await rename(join(folder, "media/2026"), join(folder, "media/kept"));
+    await symlink(elsewhere, join(folder, "media/2026"));
+    for (const path of ["2026/01.txt", "2026"]) {
+      const { exit, err } = await holdfast(`backup:restore --yes --only mount:app/media:${path}`);
+      expect(err).toContain("is a link");
+      expect(exit).toBe(1);
+    }
+    expect(await readFile(join(elsewhere, "01.txt"), "utf8")).toBe("not ours");
+    await rm(join(folder, "media/2026"));
+    await rename(join(folder, "media/kept"), join(folder, "media/2026"));
+    await rm(elsewhere, { recursive: true });
   });
 
   test("write into a folder and leave the environment alone", async () => {
