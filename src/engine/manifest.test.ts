@@ -61,6 +61,16 @@ describe("the manifest", () => {
     );
   });
 
+  it.each(["../x", "services/../../x", "/etc", "services//db", ".", ""])(
+    "with a component at %j is refused",
+    (path) => {
+      const text = encodeManifest(manifest, "production", "x").toString().replace("services/db", path);
+      expect(() => decodeManifest(Buffer.from(text), "abc")).toThrow(
+        expect.objectContaining({ code: "REPOSITORY_UNSUPPORTED" }),
+      );
+    },
+  );
+
   it("damaged in any way gives an error of ours, never another", () => {
     const bytes = encodeManifest(manifest, "production", "x");
     fc.assert(

@@ -13,10 +13,14 @@ export interface Manifest {
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const date = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
+/** It is joined to the folder that a backup is written into. */
+const isPathBelow = (path: string): boolean =>
+  !path.includes("\0") && path.split("/").every((name) => name !== "" && name !== "." && name !== "..");
+
 const component = z.object({
   source: z.string(),
   kind: z.string(),
-  path: z.string(),
+  path: z.string().refine(isPathBelow, "leads out of the backup or names nothing"),
   engineVersion: z.string().optional(),
   frozenAt: date,
   freezeMs: z.number(),
