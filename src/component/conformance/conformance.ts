@@ -13,6 +13,7 @@ import {
 import type { ComponentFactory, ComponentUnderTest, Load } from "./component-under-test.ts";
 
 const timeoutMs = 60_000;
+const schedulingMs = 3_000;
 const swapDeadlineMs = 10_000;
 
 /** What every source and target must do, as tests. Call it at the top level of a test file. */
@@ -113,11 +114,11 @@ function describeSource(current: () => ComponentUnderTest): void {
             return undefined;
           },
         );
-        // The machine of the tests is busy: half a second more is scheduling, not waiting.
-        expect(performance.now() - startedAt).toBeLessThan(deadlineMs + 500);
+        // The machine of the tests is busy: so much more is scheduling, not waiting, which has no end.
+        expect(performance.now() - startedAt).toBeLessThan(deadlineMs + schedulingMs);
         // Only one millisecond is too short for anyone.
         expect(deadlineMs === 1 || outcome !== undefined).toBe(true);
-        expect(outcome?.durationMs ?? 0).toBeLessThan(deadlineMs + 500);
+        expect(outcome?.durationMs ?? 0).toBeLessThan(deadlineMs + schedulingMs);
         await component.mutate(deadlineMs);
       } finally {
         await source.dispose();
