@@ -56,7 +56,7 @@ function resticCheck(): void {
 describe("a process killed at every step", () => {
   it(
     "of a backup leaves a repository without faults, no lock, and a backup or none",
-    { timeout: 300_000 },
+    { timeout: 900_000 },
     async () => {
       await initCrashTest(folder);
       let test = await openCrashTest(folder, () => undefined);
@@ -76,7 +76,7 @@ describe("a process killed at every step", () => {
     },
   );
 
-  it("of a restore leaves the environment old or new after the next command", { timeout: 300_000 }, async () => {
+  it("of a restore leaves the environment old or new after the next command", { timeout: 900_000 }, async () => {
     await initCrashTest(folder);
     let test = await openCrashTest(folder, () => undefined);
     fill(test, "in the backup");
