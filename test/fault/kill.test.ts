@@ -16,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 it(
   "leaves an environment wholly old or new, and a sound repository, when the process is killed at any moment",
-  { timeout: 300_000 },
+  { timeout: 900_000 },
   async () => {
     const report = await runKills({ seed: 12, moments: 6, folder: path.join(folder, "site") });
     const summary = summarize(report);
