@@ -24,4 +24,5 @@ export {
 } from "./ids.ts";
 export { type Logger, type LogLevel, silentLogger } from "./log.ts";
 export { programVersion } from "./program-version.ts";
+export { makeDirectories } from "./make-directories.ts";
 export { formatBytes, formatDuration, parseDurationMs } from "./units.ts";

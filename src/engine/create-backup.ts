@@ -125,6 +125,7 @@ class BackupRun {
     let failure: { readonly error: unknown } | undefined;
     let writer: RepositoryWriter | undefined;
     try {
+      if (!this.#options.live) await this.#environment.gateway?.assertReachable();
       writer = await this.#context.repository.writer({ signal: this.#context.signal });
       const parent = await latestSnapshot(this.#context, this.#environment);
       await this.#prepare(writer, parent);

@@ -42,6 +42,8 @@ class FlagGateway implements Gateway {
     };
   }
 
+  async assertReachable(): Promise<void> {}
+
   async releaseAbandoned(): Promise<void> {}
 }
 

@@ -47,6 +47,12 @@ class CountingGateway implements Gateway {
     };
   }
 
+  reachable = true;
+
+  async assertReachable(): Promise<void> {
+    if (!this.reachable) throw new HoldfastError("GATEWAY_UNREACHABLE", "planted");
+  }
+
   async releaseAbandoned(): Promise<void> {}
 }
 
@@ -180,6 +186,21 @@ describe("a backup", () => {
     expect(await repository.snapshots()).toEqual([]);
     expect(leftovers()).toEqual([]);
     expect(await repository.locks()).toEqual([]);
+  });
+
+  it("finds out that the gateway does not answer before it reads anything", async () => {
+    gateway.reachable = false;
+    const verbs: Verb[] = [];
+    at = (_source, verb) => void verbs.push(verb);
+    const unreachable = { code: "GATEWAY_UNREACHABLE" };
+    await expect(createBackup(context(), environment(), { live: false })).rejects.toMatchObject(unreachable);
+    expect(verbs.filter((verb) => verb !== "dispose")).toEqual([]);
+    expect(leftovers()).toEqual([]);
+    const backup = await createBackup(context(), environment(), { live: true });
+    verbs.length = 0;
+    await expect(restoreBackup(context(), environment(), { backup: backup.id })).rejects.toMatchObject(unreachable);
+    expect(verbs).not.toContain("stage");
+    expect(leftovers()).toEqual([]);
   });
 
   it("disposes of every source after a failure of one", async () => {

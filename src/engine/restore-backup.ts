@@ -141,6 +141,7 @@ class RestoreRun {
     // Recorded before the first hook, so that recovery runs the last one.
     this.#operation.folder.record({ step: "stage" });
     try {
+      await this.#environment.gateway?.assertReachable();
       await runHook("beforeRestore", this.#environment.hooks.beforeRestore, this.#context.signal);
       await this.#stageAll();
       await this.#swapHeld();

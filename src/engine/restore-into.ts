@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { HoldfastError, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, makeDirectories, systemErrorCode } from "../base/index.ts";
 import { writeTree } from "../filetree/index.ts";
 import { type OpenBackup, walkBackup } from "./browse.ts";
 import type { EngineContext } from "./environment.ts";
@@ -70,7 +70,7 @@ async function claimDirectory(root: string): Promise<boolean> {
     if (names.length === 0) return false;
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") {
-      await mkdir(root, { recursive: true, mode: 0o700 });
+      await makeDirectories(root, 0o700);
       return true;
     }
     throw new HoldfastError("INPUT_INVALID", `${root} cannot be used as a folder to restore into.`, { cause: error });

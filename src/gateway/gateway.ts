@@ -42,6 +42,9 @@ export interface Gateway {
    */
   hold(options: HoldOptions): Promise<Hold>;
 
+  /** Finds out before any long work that a hold could not be had. @throws HoldfastError GATEWAY_UNREACHABLE */
+  assertReachable(): Promise<void>;
+
   /**
    * Lets go of what a dead owner may have left held; for recovery after a crash. Idempotent; does nothing while a living
    * owner holds. The built-in gateway has let go by itself; a command gateway runs its release command.

@@ -1,7 +1,14 @@
-import { chmod, mkdir, stat } from "node:fs/promises";
+import { chmod, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Clock, HoldfastError, messageOf, programVersion, systemErrorCode } from "../base/index.ts";
+import {
+  type Clock,
+  HoldfastError,
+  makeDirectories,
+  messageOf,
+  programVersion,
+  systemErrorCode,
+} from "../base/index.ts";
 import type { Composition, InitOutcome } from "../cli/index.ts";
 import type { Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
 import { openSqliteCatalog, type SqliteCatalog } from "../control/index.ts";
@@ -25,7 +32,7 @@ export class LocalComposition implements Composition {
   async createState(config: Config): Promise<InitOutcome> {
     const folder = config.stateDirectory;
     try {
-      const made = (await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined;
+      const made = await makeDirectories(folder, 0o700);
       if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
       return made ? "created" : "there already";
     } catch (error) {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, makeDirectories, messageOf, systemErrorCode } from "../base/index.ts";
 
 const longestBytes = 4096;
 
@@ -32,7 +32,7 @@ export async function createPasswordFile(file: string): Promise<boolean> {
   if ((await readPasswordFile(file)) !== undefined) return false;
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}`);
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await makeDirectories(dirname(file), 0o700);
     const handle = await open(temporary, "wx", 0o600);
     try {
       await handle.writeFile(`${randomBytes(32).toString("base64url")}\n`);

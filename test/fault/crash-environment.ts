@@ -24,6 +24,7 @@ const freeGateway: Gateway = {
     lost: new AbortController().signal,
     release: async () => ({ drainMs: 0, heldMs: 0, requestsHeld: 0, longestWaitMs: 0, requestsFailed: 0 }),
   }),
+  assertReachable: async () => undefined,
   releaseAbandoned: async () => undefined,
 };
 

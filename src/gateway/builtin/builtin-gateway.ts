@@ -48,6 +48,10 @@ export class BuiltinGateway implements Gateway {
     }
   }
 
+  async assertReachable(): Promise<void> {
+    await this.status();
+  }
+
   /** Nothing to do: the gateway let go when the owner's connection closed. */
   async releaseAbandoned(): Promise<void> {
     await Promise.resolve();

@@ -55,6 +55,11 @@ export class CommandGateway implements Gateway {
     }
   }
 
+  /** Only its hold command could tell. */
+  async assertReachable(): Promise<void> {
+    await Promise.resolve();
+  }
+
   async releaseAbandoned(): Promise<void> {
     if (this.#owner === undefined) await this.#runRelease();
   }

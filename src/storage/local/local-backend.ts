@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle as OpenFile, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { HoldfastError, systemErrorCode } from "../../base/index.ts";
+import { HoldfastError, makeDirectories, systemErrorCode } from "../../base/index.ts";
 import type { Backend, FileHandle, FileInfo, FileType } from "../backend.ts";
 import { checkHandle, describeHandle, isStoredName, typeFolders } from "../file-name.ts";
 import { publish, removeTemporary, syncDirectory } from "./durable-file.ts";
@@ -145,7 +145,7 @@ export class LocalBackend implements Backend {
 
   async create(): Promise<void> {
     try {
-      await mkdir(this.#root, { mode: directoryMode, recursive: true });
+      await makeDirectories(this.#root, directoryMode);
       for (const folder of Object.values(typeFolders)) await this.#createFolder(folder);
       for (let shard = 0; shard < 256; shard += 1) {
         await this.#createFolder(join(typeFolders.data, shard.toString(16).padStart(2, "0")));
