@@ -32,9 +32,9 @@ export function sayDetail(invocation: Invocation, text: string): void {
   if (invocation.options.verbose) say(invocation, text);
 }
 
-export function logOf({ host, options }: Invocation): Logger {
+export function logOf({ host, options, json }: Invocation): Logger {
   if (options.quiet) return silentLogger;
-  return new StreamLogger(host.stderr, options.verbose ? "debug" : "warn");
+  return new StreamLogger(host.stderr, options.verbose ? "debug" : "warn", { json });
 }
 
 /** The configuration file that this invocation means, read and checked. @throws HoldfastError CONFIG_INVALID */

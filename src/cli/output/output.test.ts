@@ -1,8 +1,10 @@
+import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { HoldfastError } from "../../base/index.ts";
 import { errorEvent, renderError, toHoldfastError } from "./error-report.ts";
 import { formatAge, formatCount, formatTimestamp } from "./moment.ts";
 import { printable, printableBytes } from "./printable.ts";
+import { StreamLogger } from "./stream-logger.ts";
 import { chooseColumns, type Column, displayWidth, renderTable } from "./table.ts";
 
 interface Row {
@@ -123,5 +125,23 @@ describe("errors", () => {
     const wrapped = toHoldfastError(new TypeError("x is undefined"));
     expect(wrapped.code).toBe("INTERNAL");
     expect(wrapped.message).toContain("x is undefined");
+  });
+});
+
+describe("the log", () => {
+  const written = (json: boolean): string => {
+    const stream = new PassThrough();
+    new StreamLogger(stream, "warn", { json }).warn("two\nlines", { reason: "a\u001bb" });
+    return String(stream.read());
+  };
+
+  test("is one line an entry, and an object of JSON where the rest is", () => {
+    expect(written(false)).toBe("warn: two\\x0alines (reason: a\\x1bb)\n");
+    expect(JSON.parse(written(true))).toEqual({
+      type: "log",
+      level: "warn",
+      message: "two\nlines",
+      facts: { reason: "a\u001bb" },
+    });
   });
 });

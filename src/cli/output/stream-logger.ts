@@ -4,13 +4,15 @@ import { printable } from "./printable.ts";
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** One line an entry on a stream: "warn: message (fact: value, ...)". */
+/** One line an entry on a stream: "warn: message (fact: value, ...)", or the same as an object of JSON. */
 export class StreamLogger implements Logger {
   readonly #stream: Writable;
   readonly #lowest: number;
+  readonly #json: boolean;
 
-  constructor(stream: Writable, lowest: LogLevel) {
+  constructor(stream: Writable, lowest: LogLevel, options: { readonly json?: boolean } = {}) {
     this.#stream = stream;
+    this.#json = options.json ?? false;
     this.#lowest = levels.indexOf(lowest);
   }
 
@@ -32,6 +34,10 @@ export class StreamLogger implements Logger {
 
   #write(level: LogLevel, message: string, facts: Facts | undefined): void {
     if (levels.indexOf(level) < this.#lowest) return;
+    if (this.#json) {
+      this.#stream.write(`${JSON.stringify({ type: "log", level, message, facts: facts ?? {} })}\n`);
+      return;
+    }
     const shown = Object.entries(facts ?? {}).map(([name, value]) => `${name}: ${String(value)}`);
     this.#stream.write(
       `${level}: ${printable(message)}${shown.length === 0 ? "" : ` (${printable(shown.join(", "))})`}\n`,
