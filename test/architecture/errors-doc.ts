@@ -23,8 +23,8 @@ Every error of Holdfast has a code, a message that says what and where, and most
 looks like this; the last line ends with the code and the exit code of the process:
 
 \`\`\`
-holdfast: MariaDB "orders": the user shop may not take a consistent snapshot (needs RELOAD or BACKUP_ADMIN).
-  Grant it:  GRANT RELOAD ON *.* TO 'shop'@'127.0.0.1';   [SERVICE_PERMISSION_MISSING, exit 1]
+holdfast: main has no gateway, so its requests cannot be held for a safe backup.
+  Configure a gateway for the environment, or take a live backup with --live.   [CONFIG_INVALID, exit 4]
 \`\`\`
 
 With \`--format json\` it is one line of JSON on standard error: \`{"type":"error","code":...,"message":...,"remedy":...,"facts":{...},"exit":...}\`.
