@@ -25,6 +25,8 @@ export interface MomentReport extends PlannedKill {
   /** Of all requests, while killing and recovering. */
   readonly longestRequestMs: number;
   readonly recoveryMs: number;
+  /** For which recovery held requests, of a restore that had begun to swap. */
+  readonly recoveryHeldMs: number;
   /** Everything that is not as it must be. */
   readonly problems: readonly string[];
 }
@@ -57,6 +59,7 @@ export function summarize({ moments, problems }: KillRunReport): Record<string, 
     longestUntilAnsweredMs: largest(killed.map(({ answeredMs }) => answeredMs)),
     requests: moments.reduce((sum, { requests }) => sum + requests, 0),
     longestRequestMs: largest(moments.map(({ longestRequestMs }) => longestRequestMs)),
+    longestRecoveryHoldMs: largest(moments.map(({ recoveryHeldMs }) => recoveryHeldMs)),
     longestRecoveryCommandMs: largest(moments.map(({ recoveryMs }) => recoveryMs)),
     failedHalfSwapped: moments.reduce((sum, { failedHalfSwapped }) => sum + failedHalfSwapped.length, 0),
     ordersHalfSwapped: moments.reduce((sum, { ordersHalfSwapped }) => sum + ordersHalfSwapped, 0),

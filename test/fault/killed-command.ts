@@ -9,6 +9,8 @@ export interface CommandEvent {
   readonly phase?: string;
   readonly operation?: string;
   readonly outcome?: string;
+  /** Of "held". */
+  readonly figures?: { readonly heldMs: number };
 }
 
 export interface CommandEnd {
