@@ -23,7 +23,8 @@ export interface Backend {
 
   /**
    * Creates a file whole or not at all: when it resolves, the file is durable and listed; killed before, it is not
-   * there. A temporary left by a crash is never listed as a file. @throws STORAGE_EXISTS, with the old file untouched.
+   * there. A temporary left by a crash is never listed as a file. Once it has settled, `bytes` are the caller's again.
+   * @throws STORAGE_EXISTS, with the old file untouched.
    */
   save(handle: FileHandle, bytes: Uint8Array): Promise<void>;
 

@@ -2,10 +2,11 @@ import { hash } from "node:crypto";
 import { isHoldfastError } from "../../base/index.ts";
 import type { Backend } from "../../storage/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
-import { decompressFrame, maxBlobBytes } from "../crypto/unpacked.ts";
+import { maxBlobBytes } from "../crypto/unpacked.ts";
 import { damaged } from "../damage.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { HexId } from "../repository.ts";
+import { threadZstd } from "../zstd/zstd.ts";
 import type { BlobType } from "./pack-format.ts";
 
 /** Loads single blobs on the calling thread; for trees. Files' contents go through the workers. */
@@ -56,10 +57,18 @@ export function openBlob(sealer: Sealer, sealed: Uint8Array, expected: ExpectedB
   let plaintext = sealer.open(sealed, what);
   if (uncompressedLength > 0) {
     if (uncompressedLength > maxBlobBytes) throw damaged(`The ${what} claims to have ${uncompressedLength} bytes.`);
-    plaintext = decompressFrame(plaintext, uncompressedLength, what);
-    if (plaintext.length !== uncompressedLength) throw damaged(`The ${what} has not the length it should have.`);
+    plaintext = decompressBlob(plaintext, uncompressedLength, what);
   }
   if (hash("sha256", plaintext, "hex") !== id)
     throw damaged(`The ${what} does not match its hash.`, { blob: id, pack });
+  return plaintext;
+}
+
+/** Never more than `length` bytes: the index says how long the blob is, whatever the frame says of itself. */
+function decompressBlob(frame: Uint8Array, length: number, what: string): Buffer {
+  const plaintext = Buffer.allocUnsafeSlow(length);
+  const given = threadZstd().decompress(frame, plaintext);
+  if (given === undefined) throw damaged(`The ${what} cannot be decompressed to the ${length} bytes it should have.`);
+  if (given !== length) throw damaged(`The ${what} has not the length it should have.`);
   return plaintext;
 }

@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { checkPack } from "../check/check-pack.ts";
 import { openLoadedBlob } from "../content/open-loaded-blob.ts";
 import { Sealer } from "../crypto/envelope.ts";
+import { freeMemory } from "./free-memory.ts";
 import { joinIds } from "./join-ids.ts";
 import type { Answer, FinishedPack, Job, JobKind, JobResults, Order, Request, SessionSetup } from "./protocol.ts";
 import { toPortable } from "./protocol.ts";
@@ -76,13 +77,23 @@ function run(job: Job | Order): JobResults[JobKind] {
     }
     case "store-blobs": {
       const store = storeOf(job.session);
-      return joinIds(job.blobs.map((blob) => store.store(job.type, blob)));
+      const ids = job.blobs.map((blob) => {
+        const id = store.store(job.type, blob);
+        freeMemory(blob);
+        return id;
+      });
+      return joinIds(ids);
     }
-    case "write-blobs":
-      return writeBlobs(sessionOf(job.session).sealer, job);
+    case "write-blobs": {
+      const failures = writeBlobs(sessionOf(job.session).sealer, job);
+      freeMemory(job.bytes);
+      return failures;
+    }
     case "read-blobs": {
       const { sealer } = sessionOf(job.session);
-      return job.blobs.map((blob) => ownMemory(openLoadedBlob(sealer, job.bytes, blob)));
+      const plaintexts = job.blobs.map((blob) => ownMemory(openLoadedBlob(sealer, job.bytes, blob)));
+      freeMemory(job.bytes);
+      return plaintexts;
     }
     case "check-pack": {
       const bytes = Buffer.from(job.bytes.buffer, job.bytes.byteOffset, job.bytes.length);

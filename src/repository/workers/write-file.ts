@@ -2,6 +2,7 @@ import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:f
 import { HoldfastError, messageOf, systemErrorCode } from "../../base/index.ts";
 import { openLoadedBlob } from "../content/open-loaded-blob.ts";
 import type { Sealer } from "../crypto/envelope.ts";
+import { freeMemory } from "./free-memory.ts";
 import type { BlobTarget, FailedFile, Job, JobResults } from "./protocol.ts";
 
 const holeBytes = 4096;
@@ -69,6 +70,7 @@ export function writeBlobs(sealer: Sealer, job: Extract<Job, { kind: "write-blob
         failures.push({ file: target.file, failed: refusal(error) });
       }
     }
+    freeMemory(plaintext);
   }
   return failures;
 }

@@ -5,6 +5,7 @@ import type { LoadedIndex } from "../index/load-index.ts";
 import type { WriteStats } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import { decodeBlobList } from "../workers/pack-builder.ts";
+import { freeHandedOver } from "../workers/free-memory.ts";
 import type { FinishedPack } from "../workers/protocol.ts";
 import { flowWords } from "../workers/store-session.ts";
 
@@ -77,7 +78,9 @@ export class PackSaver {
 
   async #save(pack: FinishedPack): Promise<void> {
     this.check();
+    const storedBytes = pack.bytes.length;
     await this.#files.backend.save({ type: "data", name: pack.id }, pack.bytes);
+    freeHandedOver(pack.bytes);
     const blobs = decodeBlobList(pack.type, pack.blobs);
     const number = this.#index.packs.push(pack.id) - 1;
     let bytesNew = 0;
@@ -87,7 +90,7 @@ export class PackSaver {
     }
     this.#stats = {
       bytesNew: this.#stats.bytesNew + bytesNew,
-      bytesStored: this.#stats.bytesStored + pack.bytes.length,
+      bytesStored: this.#stats.bytesStored + storedBytes,
       blobsNew: this.#stats.blobsNew + blobs.length,
     };
     const full = this.#unindexedBlobs + blobs.length > blobsPerIndex || this.#unindexed.length >= packsPerIndex;
