@@ -334,6 +334,21 @@ describe("a restore", () => {
     expect(leftovers()).toEqual([]);
   });
 
+  it("has been undone by the next operation also when that took longer than requests could be held", async () => {
+    const before = state();
+    at = (source, verb) => {
+      if (source === "service:b" && (verb === "swap" || verb === "revert")) throw new Error("planted");
+    };
+    const run = restoreBackup(context(), environment(), { backup: backup.id });
+    await expect(run).rejects.toMatchObject({ code: "RECOVERY_FAILED" });
+    at = (source, verb, when) => {
+      if (source === "service:b" && verb === "revert" && when === "after") gateway.lose();
+    };
+    await createBackup(context(), environment(), { live: true });
+    expect(state()).toEqual(before);
+    expect(leftovers()).toEqual([]);
+  });
+
   it("restores only what is asked for", async () => {
     await restoreBackup(context(), environment(), { backup: backup.id, only: [{ source: components[1]!.id }] });
     expect(state()).toEqual(["service:a later", "service:b at first", "service:c later"]);

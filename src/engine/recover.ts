@@ -146,24 +146,31 @@ async function recoverRestore(
   return "undone: the environment is as it was before the restore";
 }
 
-/** A half-swapped environment must come back even if its requests do not drain or its gateway is down. */
+/**
+ * A half-swapped environment must come back even if its requests do not drain, its gateway is down, or dropping what was
+ * staged takes longer than requests may be held.
+ */
 async function heldIfPossible(
   context: EngineContext,
   environment: Environment,
   begin: OperationBegin,
   revertAll: () => Promise<void>,
 ): Promise<void> {
-  let held = false;
+  let begun = false;
+  let reverted = false;
   try {
     await whileHeld(context, environment, `recovery of ${begin.operation}`, async () => {
-      held = true;
+      begun = true;
       await revertAll();
+      reverted = true;
     });
   } catch (error) {
-    const noHold = !held && error instanceof HoldfastError && /^(GATEWAY|HOLD)_/.test(error.code);
-    if (!noHold) throw error;
-    context.log.warn("Reverting without a hold", { reason: error.message });
-    await revertAll();
+    const onlyTheHold = error instanceof HoldfastError && /^(GATEWAY|HOLD)_/.test(error.code);
+    if (!onlyTheHold || (begun && !reverted)) throw error;
+    context.log.warn(reverted ? "The hold was lost while reverting" : "Reverting without a hold", {
+      reason: error.message,
+    });
+    if (!reverted) await revertAll();
   }
 }
 
