@@ -17,6 +17,8 @@ export interface ConfigProblem {
   readonly line: number;
   readonly column: number;
   readonly message: string;
+  /** What to do, where the message alone does not say it. */
+  readonly remedy?: string;
 }
 
 export type ConfigPath = readonly PropertyKey[];
@@ -53,10 +55,17 @@ export function parseConfigDocument(text: string, env: Readonly<Record<string, s
         if (name === undefined) return "${";
         const value = env[name];
         if (value !== undefined) return value;
-        const wrong = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
-          ? `the environment variable ${name} is not set`
-          : `"${match}" names no environment variable; write $\${ for a literal \${`;
-        problems.push({ ...at(node.range?.[0] ?? 0), message: wrong });
+        const position = at(node.range?.[0] ?? 0);
+        if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+          problems.push({
+            ...position,
+            message: `the environment variable ${name} is not set`,
+            remedy: `Set ${name} before running holdfast, or put it into the environment of the service that runs it.`,
+          });
+        } else {
+          const message = `"${match}" names no environment variable; write $\${ for a literal \${`;
+          problems.push({ ...position, message });
+        }
         return "";
       });
     },

@@ -166,6 +166,44 @@ projects:
     expect(lines[5]).toContain("the environment variable MISSING is not set");
   });
 
+  test("tells a mistyped key once, not as missing, too", () => {
+    expect(problemsOf(`${head}      main: { tpye: production }\n`)).toBe(
+      '/srv/conf/holdfast.yaml:10:15: unknown key "projects.shop.environments.main.tpye"; did you mean "type"?',
+    );
+    const service = (text: string): string => `${head}      main: { type: production, services: { db: ${text} } }\n`;
+    expect(problemsOf(service("{ type: sqlite, paht: x.db }"))).toMatch(
+      /^[^\n]*unknown key ".*\.db\.paht"; did you mean "path"\?$/,
+    );
+    expect(problemsOf(service("{ tpye: sqlite, path: x.db }"))).toMatch(
+      /^[^\n]*unknown key ".*\.db\.tpye"; did you mean "type"\?$/,
+    );
+    expect(problemsOf(service("{ path: x.db }"))).toMatch(/^[^\n]*missing key ".*\.db\.type"$/);
+    expect(problemsOf(head.replace("passwordFile", "passwordfile"))).not.toContain("missing key");
+  });
+
+  test("says in plain words of what form a value must be", () => {
+    const main = (text: string): string => problemsOf(`${head}      main: { type: production, ${text} }\n`);
+    expect(main("services: ")).toMatch(/\.main\.services" must be a list of names with settings$/);
+    expect(main("title: [a]")).toMatch(/\.title" must be a text$/);
+    expect(main("applications: { app: { exclude: 1 } }")).toMatch(/\.exclude" must be a list$/);
+    expect(main("applications: { app: 1 }")).toMatch(/\.app" must be a list of settings, each as "key: value"$/);
+    expect(problemsOf(whole.replace("required: 1", "required: 0"))).toMatch(/required" must be at least 1$/);
+    expect(problemsOf(whole.replace("version: 1", "version: 2"))).toMatch(/"version" must be 1$/);
+    expect(problemsOf(whole.replace("state: ./state", "state:"))).toMatch(/"state" must be a text$/);
+  });
+
+  test("says what to do about a variable that is not set", () => {
+    try {
+      parse(whole, { S3_KEY: "key", S3_SECRET: "secret" });
+    } catch (error) {
+      expect(error).toMatchObject({
+        remedy: expect.stringMatching(/^Set DB_PASSWORD before .* service that runs it\.$/),
+      });
+      return;
+    }
+    throw new Error("the configuration was accepted");
+  });
+
   test("checks what refers to something else", () => {
     const text = `${head}      main: { type: production }\n      staging: { type: staging, parent: mian }\n`;
     expect(problemsOf(text)).toMatch(/:11:41: .*there is no environment "mian"; did you mean "main"\?/);
@@ -193,8 +231,8 @@ projects:
   test("says where YAML itself is wrong", () => {
     expect(problemsOf("version: 1\nstate: [\n")).toMatch(/holdfast\.yaml:\d+:\d+: /);
     expect(problemsOf("version: 1\nversion: 1\n")).toMatch(/:2:1: .*unique/);
-    expect(problemsOf("")).toMatch(/the file is empty|expected object/);
-    expect(problemsOf("just text")).toMatch(/expected object/);
+    expect(problemsOf("")).toMatch(/the file is empty|must be a list of settings/);
+    expect(problemsOf("just text")).toMatch(/the file must be a list of settings/);
     expect(problemsOf("a: &a [*a]\n")).toMatch(/holdfast\.yaml:1:/);
   });
 

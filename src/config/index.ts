@@ -10,5 +10,6 @@ export type {
   RepositoryConfig,
 } from "./config.ts";
 export type { ServiceConfig } from "./driver-schemas.ts";
+export { fileProblem } from "./file-problem.ts";
 export { loadConfig, type LoadConfigOptions, parseConfig } from "./load-config.ts";
 export type { ReplicaConfig } from "./replica-schemas.ts";

@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { z } from "zod";
-import { HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, systemErrorCode } from "../base/index.ts";
 import { buildConfig } from "./build-config.ts";
 import type { Config } from "./config.ts";
 import { type ConfigDocument, type ConfigProblem, parseConfigDocument } from "./config-document.ts";
 import { configSchema } from "./config-schema.ts";
 import { crossCheck } from "./cross-check.ts";
 import { gatewaySchemas, replicaSchemas, serviceSchemas, type TypedParts } from "./driver-schemas.ts";
+import { fileProblem } from "./file-problem.ts";
 import { schemaProblems, valueAt } from "./schema-problems.ts";
 import { parseTypedPart } from "./typed-parts.ts";
 
@@ -28,7 +29,7 @@ export async function loadConfig(options: LoadConfigOptions): Promise<Config> {
     const missing = systemErrorCode(error) === "ENOENT";
     throw new HoldfastError(
       "CONFIG_INVALID",
-      missing ? `There is no configuration file ${file}.` : `${file} cannot be read: ${messageOf(error)}`,
+      missing ? `There is no configuration file ${file}.` : `${file} cannot be read: ${fileProblem(error)}.`,
       {
         facts: { file },
         ...(missing ? { remedy: "Name it with --config FILE or HOLDFAST_CONFIG, or go to its folder." } : {}),
@@ -91,11 +92,15 @@ function configError(file: string, problems: readonly ConfigProblem[]): Holdfast
   const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
   const lines = sorted.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
   const [only] = lines;
+  const remedies = [...new Set(sorted.flatMap(({ remedy }) => (remedy === undefined ? [] : [remedy])))];
   return new HoldfastError(
     "CONFIG_INVALID",
     lines.length === 1 && only !== undefined
       ? only
       : `The configuration has ${lines.length} errors.\n${lines.map((line) => `  ${line}`).join("\n")}`,
-    { facts: { file, problems: lines.length, line: sorted[0]?.line ?? 1 } },
+    {
+      facts: { file, problems: lines.length, line: sorted[0]?.line ?? 1 },
+      ...(remedies.length === 0 ? {} : { remedy: remedies.join("\n") }),
+    },
   );
 }

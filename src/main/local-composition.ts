@@ -1,16 +1,9 @@
 import { chmod, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import {
-  type Clock,
-  HoldfastError,
-  makeDirectories,
-  messageOf,
-  programVersion,
-  systemErrorCode,
-} from "../base/index.ts";
+import { type Clock, HoldfastError, makeDirectories, programVersion, systemErrorCode } from "../base/index.ts";
 import type { Composition, InitOutcome } from "../cli/index.ts";
-import type { Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
+import { type Config, type EnvironmentConfig, fileProblem, type ProjectConfig } from "../config/index.ts";
 import { openSqliteCatalog, type SqliteCatalog } from "../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../engine/index.ts";
 import type { Repository } from "../repository/index.ts";
@@ -36,7 +29,7 @@ export class LocalComposition implements Composition {
       if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
       return made ? "created" : "there already";
     } catch (error) {
-      throw new HoldfastError("STATE_UNUSABLE", `The state folder ${folder} cannot be made: ${messageOf(error)}`, {
+      throw new HoldfastError("STATE_UNUSABLE", `The state folder ${folder} cannot be made: ${fileProblem(error)}.`, {
         facts: { folder, code: systemErrorCode(error) ?? "" },
         cause: error,
       });

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { HoldfastError, makeDirectories, messageOf, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, makeDirectories, systemErrorCode } from "../base/index.ts";
+import { fileProblem } from "../config/index.ts";
 
 const longestBytes = 4096;
 
@@ -12,7 +13,7 @@ export async function readPasswordFile(file: string): Promise<string | undefined
     text = await readFile(file, "utf8");
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be read: ${messageOf(error)}`, {
+    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be read: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
     });
@@ -45,7 +46,7 @@ export async function createPasswordFile(file: string): Promise<boolean> {
     return true;
   } catch (error) {
     await rm(temporary, { force: true });
-    throw new HoldfastError("STATE_UNUSABLE", `The password file ${file} cannot be made: ${messageOf(error)}`, {
+    throw new HoldfastError("STATE_UNUSABLE", `The password file ${file} cannot be made: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
     });
@@ -70,7 +71,7 @@ export async function passwordFileWarning(file: string): Promise<string | undefi
     return `other users can read the password file ${file} (mode ${shown}). Close it:  chmod 600 ${file}`;
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be reached: ${messageOf(error)}`, {
+    throw new HoldfastError("CONFIG_INVALID", `The password file ${file} cannot be reached: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
     });
