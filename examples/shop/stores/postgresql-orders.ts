@@ -27,12 +27,26 @@ export class PostgresqlOrders implements OrderDatabase {
   readonly kind = "PostgreSQL";
   readonly #pool: Pool;
   readonly #table: string;
+  /** When ended connections were told of last. */
+  #toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(url: string, table: string) {
     this.#table = table;
     this.#pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 5_000 });
     // An idle connection that is ended tells it here; without a listener it would end the process. The pool drops it.
-    this.#pool.on("error", (error) => process.stderr.write(`shop: PostgreSQL: ${error.message}\n`));
+    this.#pool.on("error", (error) => this.#tellOfIdle(error));
+  }
+
+  /** A restore ends all connections at once: one line tells of them. */
+  #tellOfIdle(error: Error): void {
+    if (codeOf(error) !== "57P01") {
+      process.stderr.write(`shop: PostgreSQL: ${error.message}\n`);
+      return;
+    }
+    const now = performance.now();
+    if (now - this.#toldMs < 1000) return;
+    this.#toldMs = now;
+    process.stderr.write("shop: PostgreSQL ended idle connections; new ones are opened\n");
   }
 
   async prepare(): Promise<void> {
