@@ -4,7 +4,8 @@
 var major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {
   process.stderr.write(
-    "holdfast: needs Node.js 24 or newer; this is " + process.versions.node + " (" + process.execPath + ").\n"
+    "holdfast: needs Node.js 24 or newer; this is " + process.versions.node + " (" + process.execPath + ").\n" +
+      "  Install Node.js 24, or use npx holdfast inside a checkout.\n"
   );
   process.exit(1);
 }

@@ -16,6 +16,7 @@ import { registerRepositoryCommands } from "./offline/repository-commands.ts";
 import type { Invocation } from "./offline/session.ts";
 import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
 import type { RunCommand } from "./run-command.ts";
+import { asksForJson, usageError } from "./usage-error.ts";
 
 /** Runs one command line (without the program's name) and returns its exit code. Never throws, never exits. */
 export async function runCli(argv: readonly string[], host: CliHost, composition: Composition): Promise<number> {
@@ -42,15 +43,18 @@ export async function runCli(argv: readonly string[], host: CliHost, composition
       );
     };
 
+  const program = buildProgram(host, composition, run);
   try {
-    await buildProgram(host, composition, run).parseAsync([...argv], { from: "user" });
+    await program.parseAsync([...argv], { from: "user" });
     return exitCode;
   } catch (error) {
-    // Commander has printed its message, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode;
-    const shown = toHoldfastError(error);
+    // Help and version, which commander has printed; help also for a command line without a command.
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help")) {
+      return error.exitCode;
+    }
+    const shown = error instanceof CommanderError ? usageError(error, program, argv) : toHoldfastError(error);
     host.stderr.write(
-      format === "json"
+      format === "json" || (format === undefined && asksForJson(argv))
         ? `${JSON.stringify(errorEvent(shown))}\n`
         : renderError(shown, { colour: usesColour(host.stderr, host.env), verbose }),
     );
@@ -66,7 +70,8 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
     .configureOutput({
       writeOut: (text) => void host.stdout.write(text),
       writeErr: (text) => void host.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, "holdfast: ")),
+      // Told with all other errors, in their form.
+      outputError: () => undefined,
       getOutHelpWidth: () => host.stdout.columns ?? 80,
       getErrHelpWidth: () => host.stderr.columns ?? 80,
       getOutHasColors: () => usesColour(host.stdout, host.env),

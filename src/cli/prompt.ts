@@ -32,19 +32,15 @@ async function ask(host: CliHost, question: string): Promise<string | undefined>
 const canAsk = ({ host, options }: Invocation): boolean =>
   host.stdin.isTTY === true && options.interaction && !options.quiet;
 
-/** A refusal is an error of its own, so it is told with --quiet, too. */
-function nobodyToAsk(invocation: Invocation): false {
-  say(
-    { ...invocation, options: { ...invocation.options, quiet: false } },
-    "Nothing was done: this needs a confirmation, and there is nobody to ask. To go on without one, use --yes (-y).",
-  );
-  return false;
-}
+const nobodyToAsk = (): HoldfastError =>
+  new HoldfastError("INPUT_INVALID", "Nothing was done: this needs a confirmation, and there is nobody to ask.", {
+    remedy: "To go on without one, use --yes (-y).",
+  });
 
-/** "Are you sure you want to continue? [Y/n]". Without a terminal and without --yes the answer is no. */
+/** "Are you sure you want to continue? [Y/n]". @throws HoldfastError INPUT_INVALID without a terminal and without --yes */
 export async function confirm(invocation: Invocation, question: string): Promise<boolean> {
   if (invocation.options.yes) return true;
-  if (!canAsk(invocation)) return nobodyToAsk(invocation);
+  if (!canAsk(invocation)) throw nobodyToAsk();
   for (;;) {
     const answer = await ask(invocation.host, `${question} [Y/n] `);
     if (answer === undefined) return false;
@@ -53,10 +49,13 @@ export async function confirm(invocation: Invocation, question: string): Promise
   }
 }
 
-/** For what cannot be taken back: the person types `expected`. Without a terminal and without --yes the answer is no. */
+/**
+ * For what cannot be taken back: the person types `expected`.
+ * @throws HoldfastError INPUT_INVALID without a terminal and without --yes
+ */
 export async function confirmByTyping(invocation: Invocation, question: string, expected: string): Promise<boolean> {
   if (invocation.options.yes) return true;
-  if (!canAsk(invocation)) return nobodyToAsk(invocation);
+  if (!canAsk(invocation)) throw nobodyToAsk();
   const answer = await ask(invocation.host, `${question} `);
   if (answer?.trim() === expected) return true;
   say(invocation, "That is not its name. Nothing was done.");

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { config, createLive, folder, holdfast, jsonLines, useShop } from "./testing/shop-commands.ts";
@@ -14,6 +14,13 @@ describe("before init", () => {
     );
   });
 
+  test("listing says so, too, and makes nothing", async () => {
+    const { exit, out, err } = await holdfast("backup:list");
+    expect([exit, out]).toEqual([10, ""]);
+    expect(err).toContain("Make it:  holdfast init   [REPOSITORY_MISSING, exit 10]");
+    expect(await readdir(folder)).not.toContain("state");
+  });
+
   test("a wrong configuration is exit code 4, with the place", async () => {
     await writeFile(join(folder, "wrong.yaml"), config("upsun").replace("title:", "titel:"));
     const { exit, out, err } = await holdfast("-c wrong.yaml backup:list");
@@ -22,7 +29,27 @@ describe("before init", () => {
       'wrong.yaml:5:5: unknown key "projects.shop.titel"; did you mean "title"?   [CONFIG_INVALID, exit 4]',
     );
     expect((await holdfast("-c missing.yaml backup:list")).exit).toBe(4);
-    expect((await holdfast("backup:lsit")).exit).toBe(1);
+    await mkdir(join(folder, "a-folder"), { recursive: true });
+    expect((await holdfast("-c a-folder backup:list")).err).toContain("cannot be read: it is a folder.");
+  });
+
+  test.each([
+    ["backup:lsit", "unknown command 'backup:lsit'.", "(Did you mean backup:list?) See holdfast --help"],
+    ["backup:create --liev", "unknown option '--liev'.", "(Did you mean --live?) See holdfast backup:create --help"],
+    ["backup:delete", "missing required argument 'id'.", "See holdfast backup:delete --help"],
+    ["backup:create main x", "too many arguments", "See holdfast backup:create --help"],
+    ["backups --format xml", "argument 'xml' is invalid", "See holdfast backup:list --help"],
+  ])("a wrong command line has the form of every error: %s", async (line, message, remedy) => {
+    const { exit, out, err } = await holdfast(line);
+    expect([exit, out]).toEqual([1, ""]);
+    expect(err).toMatch(/^holdfast: /);
+    expect(err).toContain(message);
+    expect(err).toContain(`\n  ${remedy}   [INPUT_INVALID, exit 1]\n`);
+  });
+
+  test("a wrong command line is an event where JSON was asked for", async () => {
+    const { err } = await holdfast("backup:create --format json --liev");
+    expect(jsonLines(err)).toMatchObject([{ type: "error", code: "INPUT_INVALID", exit: 1 }]);
   });
 });
 
@@ -38,6 +65,20 @@ describe("init", () => {
     expect(second.exit).toBe(0);
     expect(second.err).toMatch(/key .*: there already\nrepository .*: there already\n/);
     expect(await readFile(join(folder, "repository.key"), "utf8")).toBe(key);
+  });
+
+  test("warns of mounts and code that have no folder, naming the keys", async () => {
+    const text = config("upsun").replace("{ media: ./media }", "{ media: ./media, var: ./gone }, code: ./no-code");
+    await writeFile(join(folder, "gone.yaml"), text);
+    const { exit, err } = await holdfast("-c gone.yaml init");
+    expect(exit).toBe(3);
+    const key = "projects.shop.environments.main.applications.app";
+    expect(err).toContain(`Warning: main: the code of app has no folder ${join(folder, "no-code")} (${key}.code).\n`);
+    expect(err).toContain(
+      `Warning: main: the mount app/var has no folder ${join(folder, "gone")} (${key}.mounts.var).`,
+    );
+    expect(err).toContain("Done with 2 warnings; see above.");
+    expect(await readdir(folder)).not.toContain("gone");
   });
 
   test("makes no new key for a repository that another one opens", async () => {
@@ -76,9 +117,13 @@ describe("backups", () => {
     expect(list.out).toMatch(new RegExp(`^Created,Backup ID,Restorable\\n[-0-9T:+]+,${id},true\\n$`));
     const all = await holdfast("backup:list --format csv --columns *");
     expect(all.out.split("\n")[0]).toBe(
-      "Created,Backup ID,Restorable,Automated,Commit ID,Expires,Index,Live,Status,Updated",
+      "Created,Backup ID,Restorable,Automated,Commit ID,Expires,Index,Live,Status,Updated,Environment,Safe,Size",
     );
     expect((await holdfast(`backup:list --no-header --format plain --columns id,live`)).out).toBe(`${id}  true\n`);
+    const size = String(JSON.parse((await holdfast("backup:get -P size_of_volumes --format json")).out));
+    const ours = "backup:list --no-header --columns environment,safe,size --format";
+    expect((await holdfast(`${ours} csv`)).out).toBe(`main,false,${size}\n`);
+    expect((await holdfast(`${ours} table`)).out).toMatch(/\| main \| false \| [\d.]+ kB \|/);
     expect((await holdfast("backup:get -P id")).out).toBe(`${id}\n`);
     expect((await holdfast(`backup:get ${id}`)).out).toContain("\nsafe: false\n");
     expect((await holdfast("backup:get -P nonsense")).exit).toBe(1);
@@ -88,8 +133,11 @@ describe("backups", () => {
   test("come as one object of JSON on standard output, with the events as lines of JSON beside it", async () => {
     const { exit, out, err } = await holdfast("backup:create --live --yes --format json");
     expect(exit).toBe(0);
+    // Milliseconds have one decimal, in data and events.
+    expect(out + err).not.toMatch(/(?:_ms|Ms)": ?\d+\.\d{2}/);
     expect(JSON.parse(out)).toMatchObject({
       environment: "main",
+      replaced: [],
       safe: false,
       restorable: true,
       automated: false,
@@ -109,7 +157,7 @@ describe("backups", () => {
   test("are not made without a yes where nobody can be asked, and are with one from a terminal", async () => {
     const declined = await holdfast("backup:create --live");
     expect([declined.exit, declined.out]).toEqual([1, ""]);
-    expect(declined.err).toContain("use --yes (-y)");
+    expect(declined.err).toContain("use --yes (-y).   [INPUT_INVALID, exit 1]");
     expect((await holdfast("backup:create --live", { typed: "n" })).exit).toBe(1);
     const { exit, err } = await holdfast("backup:create --live", { typed: "" });
     expect(exit).toBe(0);
@@ -125,12 +173,23 @@ describe("backups", () => {
       .at(-1);
     const { err } = await holdfast("backup:create --live --yes");
     expect(err).toMatch(
-      new RegExp(`Note: this may replace an older backup, ${oldest} of \\d+ \\w+ \\(manual_count 2\\)`),
+      new RegExp(
+        `This replaces the oldest manual backup, ${oldest} of [\\w :]+ \\(profile upsun keeps 2 manual ones\\)\\.`,
+      ),
     );
+    expect(err).toMatch(new RegExp(`\\n {2}done .*\\n(?: {11}.*\\n)* {11}replaced ${oldest} of \\d+`));
     const left = (await holdfast("backup:list --format plain --no-header --columns id")).out.trim().split("\n");
     expect(left).toHaveLength(2);
     expect(left).toContain(second);
     expect(left).not.toContain(oldest);
+    const json = JSON.parse((await holdfast("backup:create --live --yes --format json")).out) as unknown;
+    expect(json).toMatchObject({ replaced: [second] });
+  });
+
+  test("print just their id for scripts", async () => {
+    for (const format of ["plain", "csv", "tsv"]) {
+      expect((await holdfast(`backup:create --live --yes --format ${format}`)).out).toMatch(/^[a-z2-7]{26}\n$/);
+    }
   });
 
   test("are forbidden where the profile says so, with exit code 6", async () => {
@@ -163,7 +222,10 @@ describe("backups", () => {
 
 describe("the repository", () => {
   test("is checked, measured and unlocked", async () => {
-    expect((await holdfast("repo:check --read-data=50%")).err).toContain("No errors were found");
+    expect((await holdfast("repo:check --read-data=50%")).err).toMatch(
+      /No errors were found: .*; read (\d+) of \d+ packs? \(\d+(\.\d)? %\), /,
+    );
+    expect((await holdfast("repo:check")).err).toContain("; read no data.");
     expect((await holdfast("repo:check --read-data 7")).exit).toBe(1);
     const stats = JSON.parse((await holdfast("repo:stats --format json")).out) as { snapshots: number };
     expect(stats.snapshots).toBeGreaterThan(0);

@@ -44,6 +44,13 @@ describe("restores", () => {
   test("bring back one path of one component", async () => {
     await createLive();
     await damage();
+    const text = await holdfast("backup:restore --yes --only mount:app/media:2026");
+    expect(text.err).toContain("This replaces mount:app/media:2026. ");
+    expect(text.err).toMatch(/\nRestored mount:app\/media:2026 of main to \d+ /);
+    const missing = await holdfast("backup:restore --only mount:app/media:2025", { typed: "main" });
+    expect(missing.err).toContain("SOURCE_NOT_FOUND");
+    expect(missing.err).not.toContain("Type the environment's name");
+    await damage();
     const { exit, out } = await holdfast("backup:restore --yes --only mount:app/media:2026 --format json");
     expect(exit).toBe(0);
     expect(JSON.parse(out)).toMatchObject({
@@ -112,6 +119,10 @@ describe("looking into a backup", () => {
       { name: "2026", type: "dir" },
       { name: "a.txt", size: 5, mode: "0644" },
     ]);
+    const selected = await holdfast(`backup:files ${id} mount:app/media:2026`);
+    expect(selected).toEqual(await holdfast(`backup:files ${id} mounts/app/media/2026`));
+    expect(selected.out).toContain("01.txt");
+    expect((await holdfast("backup:files service:none")).err).toContain("SOURCE_NOT_FOUND");
     expect((await holdfast("backup:files mounts/none")).err).toContain("SOURCE_NOT_FOUND");
   });
 

@@ -4,7 +4,7 @@ import type { EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
 import { type ManualBackupPolicy, manualBackupPolicy } from "../../control/index.ts";
 import { assertCanBackUp, type Backup, createBackup } from "../../engine/index.ts";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
-import { formatDay, formatMoment } from "../output/moment.ts";
+import { formatMoment } from "../output/moment.ts";
 import { createProgress } from "../progress/create-progress.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
@@ -50,15 +50,11 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
     invocation,
     `Creating a ${options.live ? "live" : "safe"} backup of ${chosen.id} (${chosen.type}, project ${project.id}).`,
   );
-  const replaced = await backupToBeReplaced(session, chosen, policy);
-  if (replaced !== undefined) {
-    say(
-      invocation,
-      `Note: this may replace an older backup, ${replaced.id} of ${formatDay(replaced.createdAt)} (manual_count ${policy.count}).`,
-    );
-  }
+  const goes = backupsToBeReplaced(await manualBackups(session, chosen), policy);
+  if (goes.length > 0) say(invocation, replacesText(goes, project, policy));
   if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
 
+  const before = await manualBackups(session, chosen);
   let backup: Backup;
   try {
     backup = await createBackup(context, environment, {
@@ -72,15 +68,20 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   }
 
   const replicas = project.repository.replicas.map(({ name }) => name);
+  const left = new Set((await manualBackups(session, chosen)).map(({ id }) => id));
+  const replaced = before.filter(({ id }) => !left.has(id));
   if (options.format === "json") {
-    host.stdout.write(`${JSON.stringify(backupJson(backup, replicas), null, 2)}\n`);
+    const data = { ...backupJson(backup, replicas), replaced: replaced.map(({ id }) => id) };
+    host.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
   } else {
     say(invocation, `  done     ${doneText(backup, replicas)}`);
     if (!backup.safe && backup.components.length > 1) {
       say(invocation, `           components differ by up to ${formatDuration(backup.skewMs)} (live)`);
     }
+    for (const old of replaced) say(invocation, `           replaced ${backupText(old)}`);
     say(invocation, "");
     if (options.format === undefined) host.stdout.write(`Backup name: ${backup.id}\n`);
+    else if (options.format !== "table" && options.columns === undefined) host.stdout.write(`${backup.id}\n`);
     else host.stdout.write(renderData({ ...createdTable, rows: [backup] }, options));
   }
   return warningsExit(invocation, backup.warnings.length, options.format);
@@ -105,17 +106,24 @@ function assertManualAllowed(policy: ManualBackupPolicy, project: ProjectConfig,
   );
 }
 
-/** Spec C7: the manual backup that goes once the new one is complete. */
-async function backupToBeReplaced(
-  session: Session,
-  environment: EnvironmentConfig,
-  policy: ManualBackupPolicy,
-): Promise<Backup | undefined> {
-  if (policy.count === undefined) return undefined;
+/** Newest first. */
+async function manualBackups(session: Session, environment: EnvironmentConfig): Promise<readonly Backup[]> {
   const backups = await session.catalog.list(session.project.id, environment.id);
-  const manual = backups.filter((backup) => !backup.automated);
-  return manual.length >= policy.count ? manual.at(-1) : undefined;
+  return backups.filter((backup) => !backup.automated);
 }
+
+/** Spec C7: the manual backups that go once the new one is complete. */
+const backupsToBeReplaced = (manual: readonly Backup[], { count }: ManualBackupPolicy): readonly Backup[] =>
+  count === undefined ? [] : manual.slice(Math.max(1, count) - 1);
+
+/** "This replaces the oldest manual backup, ID of 14 Nov 2026 04:12 UTC (profile upsun keeps 2 manual ones)." */
+function replacesText(goes: readonly Backup[], project: ProjectConfig, { count }: ManualBackupPolicy): string {
+  const which = goes.length === 1 ? "the oldest manual backup" : "the oldest manual backups";
+  const kept = count === 1 ? "1 manual one" : `${count} manual ones`;
+  return `This replaces ${which}, ${goes.map(backupText).join(", ")} (profile ${project.profile} keeps ${kept}).`;
+}
+
+const backupText = (backup: Backup): string => `${backup.id} of ${formatMoment(backup.createdAt)}`;
 
 /** "2.4 GB in 9.8 s, 61 MB new, 14 MB stored · disk ✓ · expires never". */
 function doneText(backup: Backup, replicas: readonly string[]): string {

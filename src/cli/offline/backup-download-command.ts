@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { formatBytes, HoldfastError, messageOf, systemErrorCode, throwIfAborted } from "../../base/index.ts";
+import { formatBytes, HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
+import { fileProblem } from "../../config/index.ts";
 import { type OpenBackup, openBackup, walkBackup } from "../../engine/index.ts";
 import type { TerminalOutput } from "../host.ts";
 import { formatCount } from "../output/moment.ts";
@@ -12,7 +13,7 @@ import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { tarArchive, type TarPart } from "../tar/tar-archive.ts";
 import { type Invocation, say, Session } from "./session.ts";
-import { collectSelections, type SourceSelection } from "./source-selection.ts";
+import { collectSelections, pathInBackup, type SourceSelection } from "./source-selection.ts";
 import { warningsExit } from "./warnings.ts";
 
 interface DownloadOptions {
@@ -86,23 +87,13 @@ async function partsOf(
   only: readonly SourceSelection[] | undefined,
   signal: AbortSignal,
 ): Promise<TarPart[]> {
-  const paths = only === undefined ? [Buffer.alloc(0)] : only.map((selection) => pathOf(opened, selection));
+  const paths =
+    only === undefined ? [Buffer.alloc(0)] : only.map((selection) => pathInBackup(opened.backup, selection));
   for (const path of paths) {
     // Told before a byte is written. walkBackup throws for a path that is not there, at its first entry.
     for await (const _ of walkBackup(opened, path, signal)) break;
   }
   return paths.map((path) => ({ path, entries: walkBackup(opened, path, signal) }));
-}
-
-function pathOf({ backup }: OpenBackup, { source, path }: SourceSelection): Buffer {
-  const component = backup.components.find((one) => one.source === source);
-  if (component === undefined) {
-    throw new HoldfastError("SOURCE_NOT_FOUND", `The backup ${backup.id} has no component ${source}.`, {
-      facts: { backup: backup.id, source },
-      remedy: `It has: ${backup.components.map((one) => one.source).join(", ")}.`,
-    });
-  }
-  return Buffer.from(path === undefined ? component.path : `${component.path}/${path}`);
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -182,7 +173,7 @@ function unwritable(file: string, error: unknown): HoldfastError {
       cause: error,
     });
   }
-  return new HoldfastError("INPUT_INVALID", `${file} cannot be written: ${messageOf(error)}`, {
+  return new HoldfastError("INPUT_INVALID", `${file} cannot be written: ${fileProblem(error)}.`, {
     facts: { file },
     remedy: `Look at the folder ${dirname(file)}.`,
     cause: error,

@@ -9,6 +9,7 @@ import type { Column } from "../output/table.ts";
 import type { RunCommand } from "../run-command.ts";
 import { modeText } from "./mode-text.ts";
 import { type Invocation, say, Session } from "./session.ts";
+import { looksLikeSelection, parseSourceSelection, pathInBackup } from "./source-selection.ts";
 
 export function registerBackupFiles(program: Command, run: RunCommand): void {
   addDataOptions(
@@ -16,7 +17,7 @@ export function registerBackupFiles(program: Command, run: RunCommand): void {
       .command("backup:files")
       .description("List what a backup holds in a directory, by default the root of the newest backup")
       .argument("[id]", "the backup")
-      .argument("[path]", "a path in the backup: mounts/app/media"),
+      .argument("[path]", "a path in the backup, or a component: mounts/app/media/2026, mount:app/media:2026"),
   ).action(run((invocation, options: DataOptions, id?: string, path?: string) => files(invocation, options, id, path)));
 }
 
@@ -53,15 +54,18 @@ async function files(
   // A lone argument that cannot be an id is a path in the newest backup.
   const lonePath = path === undefined && id !== undefined && !isBackupId(id);
   const wantedId = lonePath ? undefined : id;
-  const wantedPath = (lonePath ? id : (path ?? "")).replace(/^\/+|\/+$/g, "");
+  const wanted = lonePath ? id : (path ?? "");
+  const selection = looksLikeSelection(wanted) ? parseSourceSelection(wanted) : undefined;
 
   await using session = await Session.open(invocation);
   const backup = await session.findBackup(session.chooseEnvironment(), wantedId);
+  const place =
+    selection === undefined ? Buffer.from(wanted.replace(/^\/+|\/+$/g, "")) : pathInBackup(backup, selection);
   const opened = await openBackup(await session.repository(), backup, invocation.host.signal);
   try {
-    const rows = await listBackup(opened, Buffer.from(wantedPath));
+    const rows = await listBackup(opened, place);
     if (options.format === undefined || options.format === "table") {
-      say(invocation, `/${wantedPath} in the backup ${backup.id}:`);
+      say(invocation, `/${printableBytes(place)} in the backup ${backup.id}:`);
     }
     invocation.host.stdout.write(renderData({ columns, defaultColumns, rows, json: entryJson }, options));
     return 0;

@@ -1,10 +1,11 @@
 import type { Backup } from "../../engine/index.ts";
+import { roundMilliseconds } from "../output/machine-numbers.ts";
 import { formatTimestamp } from "../output/moment.ts";
 import { holdJson } from "./hold-json.ts";
 
 /** A backup as data: Upsun's fields first, then ours. Names are fixed; scripts depend on them. */
 export function backupJson(backup: Backup, replicas: readonly string[]): Record<string, unknown> {
-  return {
+  return roundMilliseconds({
     id: backup.id,
     created_at: formatTimestamp(backup.createdAt),
     updated_at: formatTimestamp(backup.updatedAt),
@@ -45,5 +46,5 @@ export function backupJson(backup: Backup, replicas: readonly string[]): Record<
       message: warning.message,
       facts: warning.facts ?? {},
     })),
-  };
+  });
 }

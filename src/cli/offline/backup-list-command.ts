@@ -30,6 +30,8 @@ async function list(invocation: Invocation, options: DataOptions, argument: stri
   // Rendered first, so that a wrong --columns is told in any case.
   const text = renderData(table, options);
   if (rows.length === 0) {
+    // There is a state folder before `init`, too, where the gateway has run: then the repository is missing.
+    await session.repository();
     if (options.format === "json") invocation.host.stdout.write(text);
     say(invocation, "No backups found");
     return 1;

@@ -19,7 +19,7 @@ import { confirm, confirmByTyping } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { restoreReportJson } from "./restore-json.ts";
 import { type Invocation, say, Session } from "./session.ts";
-import { collectSelections, type SourceSelection } from "./source-selection.ts";
+import { collectSelections, selectionText, type SourceSelection } from "./source-selection.ts";
 import { warningsExit } from "./warnings.ts";
 
 interface RestoreOptions {
@@ -105,7 +105,10 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
   if (options.format === "json") {
     host.stdout.write(`${JSON.stringify(restoreReportJson(report, chosen.id, restoreOptions.into), null, 2)}\n`);
   } else {
-    say(invocation, doneText(report, plan, chosen, restoreOptions.into));
+    say(invocation, doneText(report, plan, chosen, restoreOptions));
+    if (restoreOptions.into === undefined && plan.steps.some(({ source }) => source.startsWith("code:"))) {
+      say(invocation, "Restart the application: its processes still run the old code.");
+    }
   }
   return warningsExit(invocation, report.warnings.length, options.format);
 }
@@ -142,7 +145,7 @@ function describe(
       environment.gateway === undefined
         ? "There is no gateway: requests are not held meanwhile."
         : "Requests wait for about a second.";
-    say(invocation, `This replaces ${replacedText(plan)}. ${requests}`);
+    say(invocation, `This replaces ${replacedText(plan, options)}. ${requests}`);
   }
   if (plan.missingInEnvironment.length > 0) {
     say(
@@ -158,10 +161,19 @@ function describe(
 const backupText = (backup: Backup, now: Date): string =>
   `${backup.safe ? "safe" : "live"}, ${formatMoment(backup.createdAt)}, ${formatAge(backup.createdAt, now)}`;
 
-/** "the data of 3 services and 1 mount, and the code (1f3c9ab)". */
-function replacedText(plan: RestorePlan): string {
-  const ofKind = (prefix: string) =>
-    plan.steps.filter((step) => step.source.startsWith(prefix) && step.below === undefined);
+/** The parts as --only names them: "mount:app/media:2026, service:db"; undefined if the whole backup comes back. */
+function partsText(plan: RestorePlan, { only }: RestoreBackupOptions): string | undefined {
+  if (only === undefined) return undefined;
+  return plan.steps
+    .map(({ source, below }) => selectionText(below === undefined ? { source } : { source, path: below }))
+    .join(", ");
+}
+
+/** "the data of 3 services and 1 mount, and the code (1f3c9ab)", or the parts that are asked for. */
+function replacedText(plan: RestorePlan, options: RestoreBackupOptions): string {
+  const named = partsText(plan, options);
+  if (named !== undefined) return named;
+  const ofKind = (prefix: string) => plan.steps.filter((step) => step.source.startsWith(prefix));
   const parts = [
     [ofKind("service:").length, "service"],
     [ofKind("mount:").length, "mount"],
@@ -169,7 +181,6 @@ function replacedText(plan: RestorePlan): string {
   const data = parts.filter(([count]) => count > 0).map(([count, noun]) => formatCount(count, noun));
   const texts: string[] = [];
   if (data.length > 0) texts.push(`the data of ${data.join(" and ")}`);
-  for (const { source, below } of plan.steps) if (below !== undefined) texts.push(`${below} of ${source}`);
   if (ofKind("code:").length > 0) {
     texts.push(plan.commitId === "" ? "the code" : `the code (${plan.commitId.slice(0, 7)})`);
   }
@@ -180,12 +191,14 @@ function doneText(
   report: RestoreReport,
   plan: RestorePlan,
   environment: EnvironmentConfig,
-  into: string | undefined,
+  options: RestoreBackupOptions,
 ): string {
+  const { into } = options;
+  const parts = partsText(plan, options);
   const moment = formatMoment(report.backup.createdAt);
   if (into !== undefined) {
-    return `Wrote the backup of ${moment} to ${into} in ${formatDuration(report.durationMs)}. ${environment.id} was not changed.`;
+    return `Wrote ${parts === undefined ? "" : `${parts} of `}the backup of ${moment} to ${into} in ${formatDuration(report.durationMs)}. ${environment.id} was not changed.`;
   }
   const git = plan.commitId !== "" ? " Its Git repository was not changed; your next deploy uses the latest code." : "";
-  return `Restored ${environment.id} to ${moment} in ${formatDuration(report.durationMs)}.${git}`;
+  return `Restored ${parts === undefined ? "" : `${parts} of `}${environment.id} to ${moment} in ${formatDuration(report.durationMs)}.${git}`;
 }

@@ -43,7 +43,7 @@ describe("--only", () => {
 
   test("refuses what names none, and paths that lead out", () => {
     for (const wrong of ["db", "mount:media", "service:", "mount:app/media:../x", "mount:app/media:a//b", "x:y"]) {
-      expect(() => parseSourceSelection(wrong), wrong).toThrow(/--only/);
+      expect(() => parseSourceSelection(wrong), wrong).toThrow(/this names no component|the path has an empty name/);
     }
   });
 });

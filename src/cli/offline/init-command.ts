@@ -1,10 +1,13 @@
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
+import { systemErrorCode } from "../../base/index.ts";
 import type { Config, ProjectConfig } from "../../config/index.ts";
 import { formatCount } from "../output/moment.ts";
 import type { RunCommand } from "../run-command.ts";
 import type { InitOutcome } from "./composition.ts";
 import { chooseProject } from "./choose.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
+import { warningsExit } from "./warnings.ts";
 
 export function registerInit(program: Command, run: RunCommand): void {
   program
@@ -45,7 +48,49 @@ async function init(invocation: Invocation): Promise<number> {
       "\nKeep a copy of each new key somewhere else: without it nobody, Holdfast's authors included, can read the backups.",
     );
   }
-  return 0;
+  let missing = 0;
+  for (const project of projects) {
+    for (const line of await missingFolders(project)) {
+      say(invocation, `Warning: ${line}`);
+      missing += 1;
+    }
+  }
+  return warningsExit(invocation, missing, undefined);
+}
+
+/** Mounts and code that are not there (yet): a backup of their environment would be refused. */
+async function missingFolders(project: ProjectConfig): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (const environment of project.environments) {
+    for (const application of environment.applications) {
+      const key = `projects.${project.id}.environments.${environment.id}.applications.${application.name}`;
+      const folders = [
+        ...(application.code === undefined
+          ? []
+          : [{ what: `the code of ${application.name}`, path: application.code, key: `${key}.code` }]),
+        ...application.mounts.map(({ name, path }) => ({
+          what: `the mount ${application.name}/${name}`,
+          path,
+          key: `${key}.mounts.${name}`,
+        })),
+      ];
+      for (const { what, path, key: place } of folders) {
+        if (!(await isFolder(path))) lines.push(`${environment.id}: ${what} has no folder ${path} (${place}).`);
+      }
+    }
+  }
+  return lines;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    // What keeps it from being looked at is told by the backup.
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
+    return code !== "ENOENT" && code !== "ENOTDIR";
+  }
 }
 
 /** The key comes first: a repository without one that is kept would be lost. */

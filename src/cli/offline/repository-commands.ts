@@ -50,20 +50,24 @@ async function check(invocation: Invocation, options: CheckCommandOptions): Prom
   const ratio = options.readData === true ? 1 : (options.readData ?? 0);
   say(
     invocation,
-    `Checking ${repository.location}${ratio > 0 ? `, reading ${Math.round(ratio * 100)} % of the data` : ""}.`,
+    `Checking ${repository.location}${ratio > 0 ? `, reading ${ratio === 1 ? "all packs" : `at least ${percent(ratio)} of the packs`}` : ""}.`,
   );
   const progress = new TaskProgress(host, invocation.options, "check");
   let report: CheckReport;
+  let packsRead = 0;
   try {
     report = await repository.check({
       readDataRatio: ratio,
       signal: host.signal,
-      onProgress: (done, total) => progress.show(done, total),
+      onProgress: (done, total) => {
+        packsRead = done;
+        progress.show(done, total);
+      },
     });
   } finally {
     progress.finish();
   }
-  if (options.format === "json") host.stdout.write(`${JSON.stringify(checkJson(report), null, 2)}\n`);
+  if (options.format === "json") host.stdout.write(`${JSON.stringify(checkJson(report, packsRead), null, 2)}\n`);
   else for (const line of findingLines(report)) host.stdout.write(`${line}\n`);
   const errors = report.findings.filter(({ severity }) => severity === "error").length;
   if (errors > 0) {
@@ -75,9 +79,19 @@ async function check(invocation: Invocation, options: CheckCommandOptions): Prom
   say(
     invocation,
     `No errors were found: ${formatCount(report.snapshots, "snapshot")}, ${formatCount(report.packs, "pack")}, ` +
-      `${formatCount(report.blobs, "blob")}, ${formatBytes(report.bytesRead)} read.`,
+      `${formatCount(report.blobs, "blob")}; ${readText(report, packsRead)}.`,
   );
   return 0;
+}
+
+/** "10 %", "0.5 %". */
+const percent = (ratio: number): string => `${Number((ratio * 100).toFixed(1))} %`;
+
+/** "read 3 of 30 packs (10 %), 12 MB": packs are read whole, so the share is seldom the one that was asked for. */
+function readText({ packs, bytesRead }: CheckReport, packsRead: number): string {
+  if (packsRead === 0) return "read no data";
+  const total = Math.max(packs, packsRead);
+  return `read ${packsRead.toLocaleString("en-US")} of ${formatCount(total, "pack")} (${percent(packsRead / total)}), ${formatBytes(bytesRead)}`;
 }
 
 const findingLines = (report: CheckReport): string[] =>
@@ -89,11 +103,12 @@ const findingLines = (report: CheckReport): string[] =>
     return `${severity}: ${kind}: ${printable(message)}${concerned}`;
   });
 
-const checkJson = (report: CheckReport): Record<string, unknown> => ({
+const checkJson = (report: CheckReport, packsRead: number): Record<string, unknown> => ({
   findings: report.findings,
   snapshots: report.snapshots,
   packs: report.packs,
   blobs: report.blobs,
+  packs_read: packsRead,
   bytes_read: report.bytesRead,
 });
 

@@ -1,5 +1,6 @@
 import type { EnvironmentId } from "../../base/index.ts";
 import type { RestoreReport } from "../../engine/index.ts";
+import { roundMilliseconds } from "../output/machine-numbers.ts";
 import { holdJson } from "./hold-json.ts";
 
 /** What a restore did, as data. */
@@ -8,7 +9,7 @@ export function restoreReportJson(
   environment: EnvironmentId,
   into: string | undefined,
 ): Record<string, unknown> {
-  return {
+  return roundMilliseconds({
     backup: report.backup.id,
     environment,
     into: into ?? null,
@@ -28,5 +29,5 @@ export function restoreReportJson(
       message: warning.message,
       facts: warning.facts ?? {},
     })),
-  };
+  });
 }

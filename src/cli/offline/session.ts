@@ -64,20 +64,36 @@ export class Session implements AsyncDisposable {
   readonly catalog: SqliteCatalog;
   #repository: Repository | undefined;
 
-  private constructor(invocation: Invocation, config: Config, project: ProjectConfig, catalog: SqliteCatalog) {
+  private constructor(
+    invocation: Invocation,
+    config: Config,
+    project: ProjectConfig,
+    catalog: SqliteCatalog,
+    repository: Repository | undefined,
+  ) {
     this.invocation = invocation;
     this.config = config;
     this.project = project;
     this.catalog = catalog;
+    this.#repository = repository;
   }
 
-  /** @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, STATE_UNUSABLE */
+  /** @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, REPOSITORY_MISSING, STATE_UNUSABLE */
   static async open(invocation: Invocation): Promise<Session> {
     const config = await openConfig(invocation);
     const project = chooseProject(config, invocation.options.project);
-    // Without `init` there is an empty catalog, and it is the missing repository that has to be told.
-    await invocation.composition.createState(config);
-    return new Session(invocation, config, project, await invocation.composition.openCatalog(config));
+    // Before `init` it is the missing repository that has to be told, and nothing is made.
+    const repository = existsSync(config.stateDirectory)
+      ? undefined
+      : await invocation.composition.openRepository(config, project, invocation.host.signal);
+    try {
+      await invocation.composition.createState(config);
+      const catalog = await invocation.composition.openCatalog(config);
+      return new Session(invocation, config, project, catalog, repository);
+    } catch (error) {
+      await repository?.close();
+      throw error;
+    }
   }
 
   /** The environment that the argument, else --environment, else the default names. */

@@ -1,4 +1,5 @@
 import { HoldfastError, messageOf } from "../../base/index.ts";
+import { roundMilliseconds } from "./machine-numbers.ts";
 import { printable } from "./printable.ts";
 
 /** Everything thrown becomes a HoldfastError; what is none is a defect. */
@@ -34,12 +35,12 @@ export function renderError(
 
 /** The same as one line of JSON, for `--format json`. */
 export function errorEvent(error: HoldfastError): Record<string, unknown> {
-  return {
+  return roundMilliseconds({
     type: "error",
     code: error.code,
     message: error.message,
     remedy: error.remedy ?? null,
     facts: error.facts,
     exit: error.info.exit,
-  };
+  });
 }

@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly header: string;
   readonly align?: "right";
   readonly cell: (row: Row) => string;
+  /** For programs (csv, tsv, plain), where it differs from what people read: bytes as a number. */
+  readonly exact?: (row: Row) => string;
 }
 
 export interface TableOptions {
@@ -20,7 +22,9 @@ export interface TableOptions {
 /** The rows as text, ending in a newline. */
 export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], options: TableOptions): string {
   const headers = columns.map((column) => column.header);
-  const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+  const cells = rows.map((row) =>
+    columns.map((column) => (options.format === "table" ? column.cell(row) : (column.exact ?? column.cell)(row))),
+  );
   if (options.format === "csv" || options.format === "tsv") {
     const separator = options.format === "csv" ? "," : "\t";
     const lines = options.header ? [headers, ...cells] : cells;

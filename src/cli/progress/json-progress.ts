@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
+import { roundMilliseconds } from "../output/machine-numbers.ts";
 import type { ProgressDisplay } from "./progress-display.ts";
 
 /** One JSON object a line: the event, with `at` as an ISO time in UTC. */
@@ -13,7 +14,7 @@ export class JsonProgress implements ProgressDisplay {
   }
 
   show(event: EngineEvent): void {
-    this.#write(JSON.stringify({ at: this.#clock.now().toISOString(), ...event }));
+    this.#write(JSON.stringify(roundMilliseconds({ at: this.#clock.now().toISOString(), ...event })));
   }
 
   finish(): void {
