@@ -25,6 +25,8 @@ export interface KillRunOptions {
   readonly folder: string;
   /** Default 15. */
   readonly requestsPerSecond?: number;
+  /** Ends the run after the moment that it is at. */
+  readonly signal?: AbortSignal;
   /** Called after each. */
   readonly onMoment?: (report: MomentReport) => void;
 }
@@ -35,6 +37,7 @@ const leaseMs = 30_000;
 /** Kills the CLI at moments that the seed decides, and looks at everything after each. */
 export async function runKills(options: KillRunOptions): Promise<KillRunReport> {
   mkdirSync(path.join(options.folder, "tmp"), { recursive: true });
+  const { TMPDIR } = process.env;
   process.env[markVariable] = options.folder;
   const site = await startSite({ folder: options.folder });
   // For the commands only: the servers of a site that their users cannot reach are in the system's.
@@ -43,6 +46,9 @@ export async function runKills(options: KillRunOptions): Promise<KillRunReport> 
     return await new KillRun(site, options).run();
   } finally {
     await site.stop();
+    delete process.env[markVariable];
+    if (TMPDIR === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = TMPDIR;
   }
 }
 
@@ -76,9 +82,9 @@ class KillRun {
     let backup = await this.#measure();
     this.#rest = await readAtRest(this.#site, this.#known);
     const random = randomFrom(this.#options.seed);
-    const { from = 1 } = this.#options;
+    const { from = 1, signal } = this.#options;
     for (let passed = 1; passed < from; passed += 1) planKill(random);
-    for (let kills = 0; kills < this.#options.moments;) {
+    for (let kills = 0; kills < this.#options.moments && signal?.aborted !== true;) {
       const problems: string[] = [];
       const { report, next } = await this.#moment(planKill(random), backup, problems);
       backup = next;
