@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type EnvironmentId, type ProjectId, silentLogger, systemClock } from "../../src/base/index.ts";
 import { openSqliteCatalog } from "../../src/control/index.ts";
 import type { EngineContext, EngineEvent, Environment } from "../../src/engine/index.ts";
-import { type AtVerb, FileComponent } from "../../src/engine/file-component.ts";
+import { type AtVerb, FileComponent } from "../../src/engine/conformance/file-component.ts";
 import type { Gateway } from "../../src/gateway/index.ts";
 import { createRepository, openRepository } from "../../src/repository/index.ts";
 import { LocalBackend } from "../../src/storage/index.ts";

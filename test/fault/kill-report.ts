@@ -35,10 +35,12 @@ export interface KillRunReport {
   readonly moments: readonly MomentReport[];
   /** Found at the end, after the last of them. */
   readonly problems: readonly string[];
+  /** Temporary files that killed writers left in the repository, which no reader sees. */
+  readonly temporaries: readonly string[];
 }
 
 /** The run in figures. */
-export function summarize({ moments, problems }: KillRunReport): Record<string, unknown> {
+export function summarize({ moments, problems, temporaries }: KillRunReport): Record<string, unknown> {
   const killed = moments.filter((moment) => moment.killed);
   const count = (keys: readonly string[]): Record<string, number> => {
     const counts = new Map<string, number>();
@@ -66,5 +68,6 @@ export function summarize({ moments, problems }: KillRunReport): Record<string, 
     orphans: count(killed.flatMap(({ orphans }) => orphans.map((orphan) => orphan.split(" ")[1] ?? ""))),
     momentsWithProblems: moments.filter((moment) => moment.problems.length > 0).map(({ moment }) => moment),
     problemsAtTheEnd: problems,
+    temporaries,
   };
 }

@@ -9,7 +9,15 @@ import { leftOperation } from "./journal-steps.ts";
 import { planKill, type PlannedKill, randomFrom } from "./kill-plan.ts";
 import type { KillRunReport, MomentReport } from "./kill-report.ts";
 import { type CommandEnd, isDone, type KillAt, runCommand } from "./killed-command.ts";
-import { type AtRest, leftovers, markedProcesses, markedProcessIds, markVariable, readAtRest } from "./leftovers.ts";
+import {
+  type AtRest,
+  leftovers,
+  markedProcesses,
+  markedProcessIds,
+  markVariable,
+  readAtRest,
+  repositoryTemporaries,
+} from "./leftovers.ts";
 import { OrderJournal } from "./order-journal.ts";
 import { catalogProblems, resticProblems } from "./repository-checks.ts";
 import { type KilledRestore, whatIsThere } from "./restored-state.ts";
@@ -93,7 +101,8 @@ class KillRun {
       this.#moments.push(report);
       this.#options.onMoment?.(report);
     }
-    return { moments: this.#moments, problems: await this.#problemsAtTheEnd() };
+    const problems = await this.#problemsAtTheEnd();
+    return { moments: this.#moments, problems, temporaries: repositoryTemporaries(this.#site) };
   }
 
   /** Unharmed runs; the very first does not count, since it has everything to store. */

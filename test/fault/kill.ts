@@ -1,6 +1,7 @@
 // Kills the CLI with SIGKILL at moments of backups and restores of a shop with customers in it, and looks at everything
 // after each: node test/fault/kill.ts --seed N --moments M [--from K] [--folder F]
-// SIGINT and SIGTERM end it after the moment that it is at. Prints a line of JSON for each moment, then one with the summary. Exit code 1 if anything was not as it must be.
+// Prints a line of JSON for each moment, then one with the summary. Exit code 1 if anything was not as it must be.
+// SIGINT and SIGTERM end it after the moment that it is at.
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";

@@ -26,7 +26,7 @@ export async function readAtRest(site: Site, processes: ReadonlySet<number>): Pr
     ["files named after Holdfast", strayFiles(site.folder).join(", ")],
     ["temporary files", namesIn(path.join(site.folder, "tmp")).join(", ")],
     ["operations", namesIn(path.join(site.folder, "state/operations")).join(", ")],
-    ["locks of the repository", namesIn(path.join(site.folder, "repository/locks")).join(", ")],
+    ["locks of the repository", namesIn(path.join(site.folder, "repository/locks")).filter(isWhole).join(", ")],
     ["processes", markedProcesses(processes).join(", ")],
   ] as const;
   return new Map(facts);
@@ -85,11 +85,19 @@ function strayFiles(folder: string): string[] {
   const roots = ["app", "repository", "state/locks"].map((name) => path.join(folder, name));
   return roots.flatMap((root) =>
     readdirSync(root, { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.holdfast|-tmp-|\.new$/.test(path.basename(name)))
+      .filter((name) => /\.holdfast|\.new$/.test(path.basename(name)))
       .map((name) => path.join(path.basename(root), name))
       .toSorted(),
   );
 }
+
+/** Files that a killed process had not yet given their names. No reader of a repository sees them. */
+export function repositoryTemporaries(site: Site): string[] {
+  const names = readdirSync(path.join(site.folder, "repository"), { recursive: true, encoding: "utf8" });
+  return names.filter((name) => !isWhole(name)).toSorted();
+}
+
+const isWhole = (name: string): boolean => !name.includes("-tmp-");
 
 function namesIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder).toSorted() : [];
