@@ -17,11 +17,12 @@ import {
 import type { Gateway, Hold } from "../gateway/index.ts";
 import { createRepository, openRepository, type Repository } from "../repository/index.ts";
 import { MemoryBackend } from "../storage/index.ts";
-import type { Backup, Catalog } from "./catalog.ts";
+import type { Backup } from "./catalog.ts";
+import { type AtVerb, FileComponent, type Verb } from "./conformance/file-component.ts";
+import { MemoryCatalog } from "./conformance/memory-catalog.ts";
 import { createBackup } from "./create-backup.ts";
 import type { EngineContext, Environment } from "./environment.ts";
 import type { EngineEvent } from "./events.ts";
-import { type AtVerb, FileComponent, type Verb } from "./file-component.ts";
 import { type JournalRecord, OperationFolder, type OperationKind } from "./journal.ts";
 import { restoreBackup } from "./restore-backup.ts";
 
@@ -45,18 +46,6 @@ class FlagGateway implements Gateway {
   async assertReachable(): Promise<void> {}
 
   async releaseAbandoned(): Promise<void> {}
-}
-
-class MemoryCatalog implements Catalog {
-  readonly rows = new Map<string, Backup>();
-  insert = async (backup: Backup): Promise<void> => void this.rows.set(backup.id, backup);
-  list = async (): Promise<Backup[]> => [...this.rows.values()].reverse();
-  get = async (_project: ProjectId, id: string): Promise<Backup | undefined> => this.rows.get(id);
-  setStatus = async (_project: ProjectId, id: string, status: Backup["status"]): Promise<void> => {
-    const row = this.rows.get(id);
-    if (row !== undefined) this.rows.set(id, { ...row, status });
-  };
-  remove = async (_project: ProjectId, id: string): Promise<void> => void this.rows.delete(id);
 }
 
 let folder: string;

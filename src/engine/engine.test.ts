@@ -3,71 +3,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type EnvironmentId, HoldfastError, type ProjectId, silentLogger, systemClock } from "../base/index.ts";
-import type { Gateway, Hold, HoldFigures } from "../gateway/index.ts";
 import { createRepository, openRepository, type Repository } from "../repository/index.ts";
 import { MemoryBackend } from "../storage/index.ts";
-import type { Backup, Catalog } from "./catalog.ts";
+import type { Backup } from "./catalog.ts";
+import { CountingGateway, figures } from "./conformance/counting-gateway.ts";
+import { type AtVerb, FileComponent, type Verb } from "./conformance/file-component.ts";
+import { MemoryCatalog } from "./conformance/memory-catalog.ts";
 import { createBackup } from "./create-backup.ts";
 import { deleteBackup } from "./delete-backup.ts";
 import { lockEnvironment } from "./environment-lock.ts";
 import type { EngineContext, Environment } from "./environment.ts";
 import type { EngineEvent } from "./events.ts";
-import { type AtVerb, FileComponent, type Verb } from "./file-component.ts";
 import { restoreBackup } from "./restore-backup.ts";
 
 const password = "correct horse";
-const figures: HoldFigures = { drainMs: 1, heldMs: 2, requestsHeld: 3, longestWaitMs: 4, requestsFailed: 0 };
-
-/** A gateway that counts; `lose` ends the hold from its side. */
-class CountingGateway implements Gateway {
-  holds = 0;
-  releases = 0;
-  #lost = new AbortController();
-
-  get held(): boolean {
-    return this.holds > this.releases;
-  }
-
-  lose(): void {
-    this.#lost.abort(new HoldfastError("HOLD_LOST", "The gateway let go."));
-  }
-
-  async hold(): Promise<Hold> {
-    this.holds += 1;
-    const lost = (this.#lost = new AbortController());
-    let released = false;
-    return {
-      lost: lost.signal,
-      release: async () => {
-        if (!released) this.releases += 1;
-        released = true;
-        if (lost.signal.aborted) throw lost.signal.reason;
-        return figures;
-      },
-    };
-  }
-
-  reachable = true;
-
-  async assertReachable(): Promise<void> {
-    if (!this.reachable) throw new HoldfastError("GATEWAY_UNREACHABLE", "planted");
-  }
-
-  async releaseAbandoned(): Promise<void> {}
-}
-
-class MemoryCatalog implements Catalog {
-  readonly rows = new Map<string, Backup>();
-  insert = async (backup: Backup): Promise<void> => void this.rows.set(backup.id, backup);
-  list = async (): Promise<Backup[]> => [...this.rows.values()].reverse();
-  get = async (_project: ProjectId, id: string): Promise<Backup | undefined> => this.rows.get(id);
-  setStatus = async (_project: ProjectId, id: string, status: Backup["status"]): Promise<void> => {
-    const row = this.rows.get(id);
-    if (row !== undefined) this.rows.set(id, { ...row, status });
-  };
-  remove = async (_project: ProjectId, id: string): Promise<void> => void this.rows.delete(id);
-}
-
 let folder: string;
 let repository: Repository;
 let catalog: MemoryCatalog;

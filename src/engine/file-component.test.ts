@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeComponent } from "../component/conformance/index.ts";
-import { FileComponent } from "./file-component.ts";
+import { FileComponent } from "./conformance/file-component.ts";
 
 describeComponent("The engine tests' file component", async () => {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-file-component-"));

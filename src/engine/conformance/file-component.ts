@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { HoldfastError, type SourceId } from "../base/index.ts";
+import { HoldfastError, type SourceId } from "../../base/index.ts";
 import {
   type Entry,
   type FreezePoint,
@@ -14,8 +14,8 @@ import {
   type SwapReport,
   type Target,
   type TargetContext,
-} from "../component/index.ts";
-import type { Component } from "./environment.ts";
+} from "../../component/index.ts";
+import type { Component } from "../environment.ts";
 
 export type Verb = "prepare" | "freeze" | "read" | "dispose" | "recover" | "stage" | "swap" | "revert" | "settle";
 
