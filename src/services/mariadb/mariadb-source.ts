@@ -127,7 +127,8 @@ export class MariadbSource implements Source {
       const at = await withinBudget(this.#watch(), this.#snapshotSession(), remaining(), () =>
         this.#beginSnapshot(() => clock.now()),
       );
-      await this.#copyLocked(locked, remaining);
+      // As listed after the lock: their counters have gone on since they were prepared.
+      await this.#copyLocked(lockedTables(this.#tables), remaining);
       const durationMs = clock.monotonicMs() - startedAt;
       return {
         at,
