@@ -6,6 +6,7 @@ import { assertCanBackUp, type Backup, createBackup } from "../../engine/index.t
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatMoment } from "../output/moment.ts";
 import { createProgress } from "../progress/create-progress.ts";
+import { wrapLine } from "../progress/wrap-line.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { backupColumns, defaultBackupColumns } from "./backup-columns.ts";
@@ -74,7 +75,10 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
     const data = { ...backupJson(backup, replicas), replaced: replaced.map(({ id }) => id) };
     host.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
   } else {
-    say(invocation, `  done     ${doneText(backup, replicas)}`);
+    say(
+      invocation,
+      wrapLine(`  done     ${doneText(backup, replicas)}`, host.stderr.columns ?? Number.POSITIVE_INFINITY),
+    );
     if (!backup.safe && backup.components.length > 1) {
       say(invocation, `           components differ by up to ${formatDuration(backup.skewMs)} (live)`);
     }

@@ -4,6 +4,7 @@ import type { EngineEvent } from "../../engine/index.ts";
 import { JsonProgress } from "./json-progress.ts";
 import { PlainProgress } from "./plain-progress.ts";
 import { cutToWidth, TerminalProgress } from "./terminal-progress.ts";
+import { wrapLine } from "./wrap-line.ts";
 
 /** A clock that a test moves. */
 function handClock(): { readonly clock: Clock; readonly advance: (ms: number) => void } {
@@ -92,7 +93,7 @@ describe("progress on a terminal", () => {
       .join("\n");
 
   test("redraws one line a phase and leaves the picture of the reference", () => {
-    const text = draw([
+    const events: EngineEvent[] = [
       started,
       progress(1000, 100_000_000, 1_900_000_000),
       progress(48_213, 1_900_000_000, 1_900_000_000),
@@ -101,7 +102,8 @@ describe("progress on a terminal", () => {
       frozen,
       { type: "held", figures },
       { type: "phase-ended", phase: "hold", durationMs: 250 },
-    ]);
+    ];
+    const text = draw(events, 120);
     expect(screen(text)).toBe(
       [
         "  prepare  ━━━━━━━━━━━━━━━━━━━━━━━━  48,213 files  1.9 GB  404 MB/s",
@@ -111,6 +113,9 @@ describe("progress on a terminal", () => {
       ].join("\n"),
     );
     expect(text).toContain("━─");
+    expect(screen(draw(events, 80))).toContain(
+      "31 requests waited (longest 214 ms),\n           0 failed\n           media 140 ms",
+    );
   });
 
   test("never draws a line that would wrap", () => {
@@ -133,4 +138,16 @@ test("progress for programs is one JSON object a line", () => {
     source: "mount:app/media",
     point: { durationMs: 140 },
   });
+});
+
+test("a finished line that does not fit goes on beneath its first part", () => {
+  const line = "  store    \u001b[32m━━━━\u001b[0m  code 83 kB · media 90 MB · shipments 1.3 kB · cache 144 B";
+  expect(wrapLine(line, 80)).toBe(line);
+  expect(wrapLine(line, 50)).toBe(
+    "  store    \u001b[32m━━━━\u001b[0m  code 83 kB · media 90 MB ·\n           shipments 1.3 kB · cache 144 B",
+  );
+  expect(wrapLine("  hold     drained in 38 ms, held 212 ms: 31 waited, 0 failed", 45)).toBe(
+    "  hold     drained in 38 ms,\n           held 212 ms: 31 waited, 0 failed",
+  );
+  expect(wrapLine("  a part that is too long stays whole", 10)).toBe("  a part that is too long stays whole");
 });

@@ -13,6 +13,7 @@ import {
   storedText,
   swappedText,
 } from "./progress-text.ts";
+import { wrapLine } from "./wrap-line.ts";
 
 const barWidth = 24;
 const redrawEveryMs = 100;
@@ -143,7 +144,7 @@ export class TerminalProgress implements ProgressDisplay {
 
   #line(text: string): void {
     this.#erase();
-    this.#options.write(`${text}\n`);
+    this.#options.write(`${wrapLine(text, this.#options.width())}\n`);
   }
 }
 
