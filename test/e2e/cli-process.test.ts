@@ -112,7 +112,9 @@ describe("the program", () => {
     const child = spawn(process.execPath, [old], { stdio: ["ignore", "pipe", "pipe"] });
     const { exit, out, err } = await outcome(child);
     expect([exit, out]).toEqual([1, ""]);
-    expect(err).toMatch(/^holdfast: needs Node\.js 24 or newer; this is 20\.19\.0 \(.*\)\.\n$/);
+    expect(err).toMatch(
+      /^holdfast: needs Node\.js 24 or newer; this is 20\.19\.0 \(.*\)\.\n {2}Install Node\.js 24, or use npx holdfast inside a checkout\.\n$/,
+    );
   });
 
   test("takes the configuration from HOLDFAST_CONFIG, and paths in it start at its folder", async () => {
