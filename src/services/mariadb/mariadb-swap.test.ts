@@ -95,6 +95,7 @@ describe("a swap of MariaDB tables that another client uses", { timeout: 60_000 
     await swapping.settle(context);
     expect(await server.sql("SELECT COUNT(*) FROM shop.a")).toEqual([["0"]]);
     await server.sql("CREATE OR REPLACE DATABASE shop");
+    await context[Symbol.asyncDispose]();
     context = await makeTestContext();
   });
 
@@ -107,6 +108,7 @@ describe("a swap of MariaDB tables that another client uses", { timeout: 60_000 
         server.sql("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'root' AND ID <> CONNECTION_ID()"),
       )
       .toEqual([["0"]]);
+    await context[Symbol.asyncDispose]();
     context = await makeTestContext();
   });
 });
