@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { newOperationId } from "../../base/index.ts";
 import { makeTestContext, type MemoryBackup, restorable, takeBackup } from "../../component/conformance/index.ts";
 import { sourceId } from "./conformance/source-id.ts";
@@ -134,6 +137,9 @@ describe("PostgreSQL's swap", () => {
 
   it("is undone by a new process when its own was killed with -9 at any moment", async () => {
     const program = fileURLToPath(new URL("conformance/restore-until-killed.ts", import.meta.url));
+    // What a killed process leaves in its temporary folder goes with the test.
+    const temporary = await mkdtemp(join(tmpdir(), "holdfast-killed-"));
+    onTestFinished(() => rm(temporary, { recursive: true }));
     for (const [step, delayMs] of [
       ["prepare", 60],
       ["read", 5],
@@ -148,6 +154,7 @@ describe("PostgreSQL's swap", () => {
       const operationId = newOperationId();
       const child = spawn(process.execPath, [program, server.url(database), operationId], {
         stdio: ["pipe", "pipe", "inherit"],
+        env: { ...process.env, TMPDIR: temporary },
       });
       const exited = once(child, "exit");
       let said = "";
