@@ -24,7 +24,7 @@ const names = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Radia", "
 const states = ["new", "paid", "packed", "shipped", "returned"];
 
 /** Rows as a database's dump has them: some words come again, numbers, times and hashes do not. */
-class SqlText {
+export class SqlText {
   readonly #noise: Noise;
   #id = 0;
 

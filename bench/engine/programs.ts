@@ -54,15 +54,28 @@ abstract class Peer {
   }
 }
 
-/** The compiled program through its command line: one environment, one mount. */
+/** What the environment that is backed up is made of, as in holdfast.yaml. */
+export interface BenchEnvironment {
+  readonly applications?: Readonly<Record<string, { readonly mounts: Readonly<Record<string, string>> }>>;
+  readonly services?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** The compiled program through its command line; by default one environment with one mount, the tree at `root`. */
 export class Holdfast extends Peer implements Program {
   readonly name = "holdfast";
   readonly inPlace = true;
   readonly #program: string;
+  readonly #environment: BenchEnvironment;
 
-  constructor(folder: string, root: string, program: string) {
+  constructor(
+    folder: string,
+    root: string,
+    program: string,
+    environment: BenchEnvironment = { applications: { app: { mounts: { data: root } } } },
+  ) {
     super(folder, root);
     this.#program = program;
+    this.#environment = environment;
   }
 
   #holdfast(...args: string[]): Cost {
@@ -83,7 +96,7 @@ export class Holdfast extends Peer implements Program {
             replicas: [{ name: "disk", type: "local", path: "./repository" }],
           },
           environments: {
-            main: { type: "production", applications: { app: { mounts: { data: this.root } } } },
+            main: { type: "production", ...this.#environment },
           },
         },
       },
