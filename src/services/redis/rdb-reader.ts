@@ -36,7 +36,8 @@ export async function* readRdb(chunks: AsyncIterable<Uint8Array>): AsyncIterable
     const records = parser.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     if (records.length > 0) yield records;
   }
-  parser.end();
+  const last = parser.end();
+  if (last.length > 0) yield last;
 }
 
 class RdbParser {
@@ -54,8 +55,20 @@ class RdbParser {
     this.#pending.push(chunk);
     this.#pendingBytes += chunk.length;
     // A large value is tried again only when twice as much has arrived, so that the work stays linear.
-    if (this.#pendingBytes < this.#wanted) return [];
-    const cursor = new RdbCursor(this.#pending.length === 1 ? chunk : Buffer.concat(this.#pending));
+    return this.#pendingBytes < this.#wanted ? [] : this.#parse();
+  }
+
+  /** What the last chunks complete, however short they were. */
+  end(): RdbRecord[] {
+    const records = this.#pendingBytes > 0 ? this.#parse() : [];
+    if (!this.#ended) throw rdbDamaged("it ends early");
+    return records;
+  }
+
+  #parse(): RdbRecord[] {
+    const [first] = this.#pending;
+    const whole = first !== undefined && this.#pending.length === 1 ? first : Buffer.concat(this.#pending);
+    const cursor = new RdbCursor(whole);
     const records: RdbRecord[] = [];
     let done = 0;
     try {
@@ -73,12 +86,6 @@ class RdbParser {
     this.#pendingBytes = rest.length;
     this.#wanted = rest.length * 2;
     return records;
-  }
-
-  end(): void {
-    if (!this.#ended) {
-      throw rdbDamaged("it ends early");
-    }
   }
 
   #record(cursor: RdbCursor): RdbRecord | undefined {

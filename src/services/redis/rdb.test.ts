@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { array, assert, integer, property } from "fast-check";
+import { array, assert, asyncProperty, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crc64 } from "./crc64.ts";
 import { readRdb } from "./rdb-reader.ts";
@@ -27,8 +27,37 @@ describe("the RDB format", () => {
   });
 });
 
+describe("an RDB file", () => {
+  // A database, a key with a long value, one with a short value, and the end with its checksum.
+  const long = `\u0000\u0003old\u0080\u0000\u0000\u0001\u0000${"x".repeat(256)}`;
+  const text = `REDIS0010\u00fe\u0000${long}\u0000\u0003new\u0001y\u00ff${"\0".repeat(8)}`;
+  const bytes = Buffer.from(text, "latin1");
+
+  it("is read the same however it arrives in pieces", async () => {
+    const read = async (pieces: Iterable<Buffer>): Promise<string[]> => {
+      const seen: string[] = [];
+      for await (const batch of readRdb(piecewise(pieces)))
+        for (const record of batch)
+          seen.push(record.kind === "key" ? `${record.key.toString()}=${record.value.toString("hex")}` : record.kind);
+      return seen;
+    };
+    const whole = await read([bytes]);
+    expect(whole.map((one) => one.replace(/=.*/, ""))).toEqual(["header", "database", "old", "new", "end"]);
+    await assert(
+      asyncProperty(array(integer({ min: 1, max: bytes.length - 1 })), async (cuts) => {
+        const at = [0, ...cuts.sort((a, b) => a - b), bytes.length];
+        expect(await read(at.slice(1).map((end, index) => bytes.subarray(at[index], end)))).toEqual(whole);
+      }),
+    );
+  });
+});
+
 async function* once(bytes: Buffer): AsyncIterable<Uint8Array> {
   yield bytes;
+}
+
+async function* piecewise(pieces: Iterable<Buffer>): AsyncIterable<Uint8Array> {
+  yield* pieces;
 }
 
 describe("the sorter", () => {
