@@ -13,21 +13,12 @@ export {
 } from "./postgresql/postgresql-config.ts";
 export { PostgresqlSource } from "./postgresql/postgresql-source.ts";
 export { PostgresqlTarget } from "./postgresql/postgresql-target.ts";
-export {
-  findPostgresqlPrograms,
-  type PostgresqlServer,
-  type PostgresqlServerOptions,
-  type RunningSql,
-  startPostgresql,
-} from "./postgresql/postgresql-test-server.ts";
 export { type MariadbConfig, mariadbConfigSchema } from "./mariadb/mariadb-config.ts";
 export { MariadbSource } from "./mariadb/mariadb-source.ts";
 export { MariadbTarget } from "./mariadb/mariadb-target.ts";
-export { startMariadb, type TestMariadb } from "./mariadb/mariadb-test-server.ts";
 export { type RedisConfig, redisConfigSchema } from "./redis/redis-config.ts";
 export { RedisSource } from "./redis/redis-source.ts";
 export { RedisTarget } from "./redis/redis-target.ts";
-export { type RedisTestServer, type RedisTestServerOptions, startRedis } from "./redis/redis-test-server.ts";
 export { type DirectoryConfig, directoryConfigSchema } from "./directory/directory-config.ts";
 export { DirectorySource } from "./directory/directory-source.ts";
 export { DirectoryTarget } from "./directory/directory-target.ts";

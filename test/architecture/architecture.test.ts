@@ -67,7 +67,7 @@ describe("the architecture", () => {
   test("imports nothing from src/ into src/ that is a test's", () => {
     expect(
       violations(({ path, imports }) =>
-        servesTests(path) || path.endsWith("/index.ts")
+        servesTests(path)
           ? []
           : imports.flatMap(({ target, line }) =>
               target !== undefined && (servesTests(target) || target.startsWith("test/"))
