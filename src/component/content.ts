@@ -50,6 +50,16 @@ export interface PreviousEntries {
   list(directory: EntryPath): Promise<ReadonlyMap<string, StoredEntry & { readonly stamp?: FileStamp }> | undefined>;
 }
 
+/** What a new file gets besides its bytes. */
+export interface FileProperties {
+  /** Permission, setuid, setgid and sticky bits; without the set-id bits where the owner cannot be set. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Nanoseconds since 1970, UTC. */
+  readonly mtimeNs: bigint;
+}
+
 export interface FileToWrite {
   /** Absolute path, raw bytes. Must not exist: made with O_CREAT | O_EXCL | O_NOFOLLOW, mode 0600. Its folder exists. */
   readonly path: Buffer;
@@ -59,10 +69,17 @@ export interface FileToWrite {
    * from there and not read from the repository. It may vanish or differ at any moment: then the repository serves.
    */
   readonly candidate?: Buffer;
+  /** Set while the file is open, if that is cheap; the result says whether it was done. */
+  readonly properties?: FileProperties;
 }
 
 export type WriteFileResult =
-  | { readonly status: "written"; readonly reusedBytes: number }
+  | {
+      readonly status: "written";
+      readonly reusedBytes: number;
+      /** Undefined: not set, which is left to the caller. "owner-missed": all but the owner, as only root may set it. */
+      readonly properties?: "set" | "owner-missed";
+    }
   | { readonly status: "failed"; readonly code: string; readonly message: string };
 
 /** Gets bytes out of the repository. Every blob's hash is verified before a byte of it is used. */

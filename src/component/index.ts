@@ -4,6 +4,7 @@
 export type {
   ContentReader,
   ContentStore,
+  FileProperties,
   FileStamp,
   FileToStore,
   FileToWrite,

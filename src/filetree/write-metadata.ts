@@ -43,9 +43,14 @@ export class MetadataWriter {
       const code = systemErrorCode(error);
       // EINVAL: a number that this user namespace does not map.
       if (code !== "EPERM" && code !== "EINVAL") throw error;
-      this.#ownersMissed += 1;
+      this.missOwner();
       return false;
     }
+  }
+
+  /** An owner that only root may set. */
+  missOwner(): void {
+    this.#ownersMissed += 1;
   }
 
   /** A device that only root may make. */

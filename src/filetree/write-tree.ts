@@ -27,24 +27,26 @@ export interface WriteTreeOptions {
   readonly candidates?: Buffer;
 }
 
-const batchFiles = 256;
+const batchFiles = 1024;
 const batchBytes = 8 * 1024 * 1024;
 const batchSteps = 4096;
 const batchesInFlight = 4;
 
 const inheritedAcls = ["system.posix_acl_default", "system.posix_acl_access"];
 
-/** What is done, in order, once the files of a batch are written. */
+/** What is done, in order, once the files of a batch and of those before it are written. */
 type Step = () => void;
 
 interface Batch {
   readonly files: FileToWrite[];
+  /** Of `files`. */
+  readonly metadata: EntryMetadata[];
   readonly steps: Step[];
   bytes: number;
   done: Promise<void>;
 }
 
-const newBatch = (): Batch => ({ files: [], steps: [], bytes: 0, done: Promise.resolve() });
+const newBatch = (): Batch => ({ files: [], metadata: [], steps: [], bytes: 0, done: Promise.resolve() });
 
 interface LinkedFile {
   readonly path: Buffer;
@@ -186,9 +188,11 @@ class TreeWriter {
       }
     }
     const candidate = this.#candidate(entry);
-    batch.files.push({ path, content, ...(candidate === undefined ? {} : { candidate }) });
+    // Attributes come after the owner, and before a mode that may forbid writing: all of it is set here then.
+    const properties = metadata.xattrs === undefined ? { properties: metadata } : {};
+    batch.files.push({ path, content, ...properties, ...(candidate === undefined ? {} : { candidate }) });
+    batch.metadata.push(metadata);
     batch.bytes += content.sizeBytes;
-    batch.steps.push(() => this.#metadata.apply(path, metadata));
   }
 
   #candidate(entry: StoredEntry): Buffer | undefined {
@@ -235,6 +239,8 @@ class TreeWriter {
       const result = results[at];
       if (result?.status === "written") {
         this.#report.reusedBytes += result.reusedBytes;
+        if (result.properties === undefined) this.#metadata.apply(file.path, batch.metadata[at] as EntryMetadata);
+        else if (result.properties === "owner-missed") this.#metadata.missOwner();
         continue;
       }
       const code = result?.code ?? "EIO";

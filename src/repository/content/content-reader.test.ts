@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
@@ -196,6 +205,36 @@ describe("writing files", () => {
     expect(readFileSync(join(folder.path, "there"), "utf8")).toBe("untouched");
     expect(existsSync(join(folder.path, "elsewhere"))).toBe(false);
     await reader.close();
+  });
+
+  test("gives files owner, mode and time to the nanosecond, and says where only root may give away a file", async () => {
+    await using folder = await temporaryFolder();
+    const contents = [Buffer.from("small"), noise(40_000, 5)];
+    const repository = new BareRepository(new MemoryBackend(), pool);
+    const [small, middle] = await storeContents(repository, contents);
+    const isRoot = process.geteuid?.() === 0;
+    const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    const foreign = { uid: 0xffff_ffff - 1, gid: own.gid };
+    const wanted = [
+      { ...own, mode: 0o4751, mtimeNs: 1_600_000_000_123_456_789n },
+      { ...own, mode: 0o400, mtimeNs: -1_234_567_890_123_456_789n },
+      { ...foreign, mode: 0o4755, mtimeNs: 1n },
+    ];
+    const reader = await repository.reader();
+    const files = wanted.map((properties, at) => ({
+      path: Buffer.from(join(folder.path, `out${at}`)),
+      content: (at === 1 ? middle : small) as StoredContent,
+      properties,
+    }));
+    const results = await reader.writeFiles(files);
+    await reader.close();
+    const last = isRoot ? "set" : "owner-missed";
+    expect(results.map((result) => result.status === "written" && result.properties)).toEqual(["set", "set", last]);
+    for (const [at, { mode, mtimeNs }] of wanted.entries()) {
+      const stat = lstatSync(join(folder.path, `out${at}`), { bigint: true });
+      expect(stat.mtimeNs).toBe(mtimeNs);
+      expect(Number(stat.mode) & 0o7777).toBe(at === 2 && !isRoot ? 0o755 : mode);
+    }
   });
 
   test("leaves no file open, also after an error", async () => {

@@ -1,12 +1,14 @@
 import { closeSync, ftruncateSync } from "node:fs";
 import { throwIfAborted } from "../../base/index.ts";
 import type { FileToWrite, WriteFileResult } from "../../component/index.ts";
+import type { BlobLocation } from "../index/blob-index.ts";
 import type { FileToReuse, ReuseResult } from "../workers/protocol.ts";
 import { createFile, refusal } from "../workers/write-file.ts";
+import type { BlobWrite } from "./blob-writes.ts";
 import type { ReadSession } from "./create-content-reader.ts";
-import { locateBlob } from "./locate-blob.ts";
+import { findBlob, plainBytes } from "./locate-blob.ts";
 import { checkSize } from "./read-content.ts";
-import { type NeededBlob, writeNeeded } from "./write-needed.ts";
+import { writeNeeded } from "./write-needed.ts";
 
 /** Files that are worked on at once: each of several blobs is open meanwhile. */
 const filesPerGroup = 512;
@@ -19,7 +21,7 @@ const candidatesPerJob = 16;
 interface FileInWork {
   readonly number: number;
   readonly file: FileToWrite;
-  readonly sizes: Float64Array;
+  readonly blobs: readonly BlobLocation[];
   /** Open for writing, or -1 if it is made whole by a worker. */
   fd: number;
   /** Numbers of the blobs to write; undefined for all. */
@@ -39,9 +41,9 @@ export class FileWriter {
     let group: FileInWork[] = [];
     let large = 0;
     for (const [number, file] of files.entries()) {
-      const sizes = this.#sizes(file);
-      group.push({ number, file, sizes, fd: -1, missing: undefined });
-      if (sizes.length > 1) large += 1;
+      const blobs = this.#locate(file);
+      group.push({ number, file, blobs, fd: -1, missing: undefined });
+      if (blobs.length > 1) large += 1;
       if (group.length < filesPerGroup && large < openFilesPerGroup) continue;
       await this.#writeGroup(group, results, signal);
       group = [];
@@ -51,18 +53,18 @@ export class FileWriter {
     return results;
   }
 
-  /** Plaintext lengths of the file's blobs. @throws HoldfastError REPOSITORY_DAMAGED */
-  #sizes({ content }: FileToWrite): Float64Array {
+  /** Where the file's blobs lie. @throws HoldfastError REPOSITORY_DAMAGED */
+  #locate({ content }: FileToWrite): BlobLocation[] {
     const { blobIds } = content;
-    const sizes = new Float64Array(blobIds.length / 32);
+    const blobs: BlobLocation[] = [];
     let total = 0;
-    for (let at = 0; at < sizes.length; at += 1) {
-      const size = locateBlob(this.#read.index, "data", blobIds.subarray(at * 32, at * 32 + 32)).sizeBytes;
-      sizes[at] = size;
-      total += size;
+    for (let at = 0; at < blobIds.length; at += 32) {
+      const blob = findBlob(this.#read.index, blobIds.subarray(at, at + 32));
+      blobs.push(blob);
+      total += plainBytes(blob);
     }
     checkSize(content, total);
-    return sizes;
+    return blobs;
   }
 
   async #writeGroup(
@@ -74,7 +76,7 @@ export class FileWriter {
     try {
       await this.#reuse(group, results, signal);
       for (const work of group) this.#create(work, results);
-      let plan: NeededBlob[] = [];
+      let plan: BlobWrite[] = [];
       for (const need of this.#needs(group, results)) {
         plan.push(need);
         if (plan.length < blobsPerPlan) continue;
@@ -93,7 +95,7 @@ export class FileWriter {
     results: WriteFileResult[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const withCandidate = group.filter(({ file, sizes }) => file.candidate !== undefined && sizes.length > 0);
+    const withCandidate = group.filter(({ file, blobs }) => file.candidate !== undefined && blobs.length > 0);
     const jobs: Promise<void>[] = [];
     for (let at = 0; at < withCandidate.length; at += candidatesPerJob) {
       jobs.push(this.#reusePart(withCandidate.slice(at, at + candidatesPerJob), results, signal));
@@ -106,9 +108,10 @@ export class FileWriter {
     results: WriteFileResult[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const files = part.map(({ file, sizes }): FileToReuse => {
+    const files = part.map(({ file, blobs }): FileToReuse => {
       // Copies: a message takes the whole memory along of which a buffer is a part.
       const candidate = new Uint8Array(file.candidate ?? []);
+      const sizes = Float64Array.from(blobs, plainBytes);
       return { path: new Uint8Array(file.path), candidate, blobIds: new Uint8Array(file.content.blobIds), sizes };
     });
     const { pool, session } = this.#read;
@@ -127,7 +130,7 @@ export class FileWriter {
 
   /** Makes a file that is not a single blob, which a worker makes, nor already there. */
   #create(work: FileInWork, results: WriteFileResult[]): void {
-    if (work.missing !== undefined || work.sizes.length === 1 || results[work.number]?.status === "failed") return;
+    if (work.missing !== undefined || work.blobs.length === 1 || results[work.number]?.status === "failed") return;
     try {
       work.fd = createFile(work.file.path);
       if (work.file.content.sizeBytes > 0) ftruncateSync(work.fd, work.file.content.sizeBytes);
@@ -136,22 +139,24 @@ export class FileWriter {
     }
   }
 
-  *#needs(group: readonly FileInWork[], results: readonly WriteFileResult[]): Generator<NeededBlob> {
-    for (const { number, file, sizes, fd, missing } of group) {
+  *#needs(group: readonly FileInWork[], results: WriteFileResult[]): Generator<BlobWrite> {
+    for (const { number, file, blobs, fd, missing } of group) {
       if (results[number]?.status === "failed") continue;
+      const { path, properties } = file;
       const { blobIds } = file.content;
       const wanted = missing === undefined ? undefined : new Set(missing);
+      // The worker that makes the file sets them too, and tells of what it could not.
+      if (fd === -1 && missing === undefined && properties !== undefined) {
+        results[number] = { status: "written", reusedBytes: 0, properties: "set" };
+      }
       let position = 0;
-      for (const [at, size] of sizes.entries()) {
+      for (const [at, blob] of blobs.entries()) {
         if (wanted === undefined || wanted.has(at)) {
-          const blob = locateBlob(this.#read.index, "data", blobIds.subarray(at * 32, at * 32 + 32));
           const target =
-            fd === -1
-              ? ({ kind: "create", file: number, path: new Uint8Array(file.path) } as const)
-              : ({ kind: "open", file: number, fd, position } as const);
-          yield { blob, target };
+            fd === -1 ? ({ kind: "create", path, properties } as const) : ({ kind: "open", fd, position } as const);
+          yield { ...blob, id: blobIds.subarray(at * 32, at * 32 + 32), file: number, target };
         }
-        position += size;
+        position += plainBytes(blob);
       }
     }
   }

@@ -2,6 +2,7 @@ import { isHoldfastError } from "../../base/index.ts";
 import type { Backend } from "../../storage/index.ts";
 import { envelopeOverhead } from "../crypto/envelope.ts";
 import { damaged } from "../damage.ts";
+import type { BlobLocation } from "../index/blob-index.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { BlobType } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
@@ -24,6 +25,25 @@ export function locateBlob(index: LoadedIndex, type: BlobType, id: Uint8Array): 
   const { offset, length, uncompressedLength } = location;
   const sizeBytes = uncompressedLength > 0 ? uncompressedLength : length - envelopeOverhead;
   return { type, id: hexId, offset, length, uncompressedLength, pack, sizeBytes };
+}
+
+/** As `locateBlob`, with nothing made that a file of one blob does not need. */
+export function findBlob(index: LoadedIndex, id: Uint8Array): BlobLocation {
+  const location = index.blobs.locate("data", id);
+  if (location !== undefined) return location;
+  const hexId = Buffer.from(id).toString("hex");
+  throw damaged(`The data blob ${hexId} is in no index.`, { blob: hexId });
+}
+
+/** Bytes of the plaintext. */
+export const plainBytes = ({ length, uncompressedLength }: BlobLocation): number =>
+  uncompressedLength > 0 ? uncompressedLength : length - envelopeOverhead;
+
+/** The id of a pack by its number in the index. */
+export function packOf(index: LoadedIndex, number: number): HexId {
+  const pack = index.packs[number];
+  if (pack === undefined) throw new RangeError(`The index has no pack ${number}.`);
+  return pack;
 }
 
 /** Bytes of a pack. @throws HoldfastError REPOSITORY_DAMAGED for a pack that is missing or too short, STORAGE_* */

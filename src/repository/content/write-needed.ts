@@ -1,7 +1,7 @@
 import type { WriteFileResult } from "../../component/index.ts";
-import type { BlobTarget } from "../workers/protocol.ts";
+import { type BlobWrite, encodeWrites } from "./blob-writes.ts";
 import type { ReadSession } from "./create-content-reader.ts";
-import { loadRange, type LocatedBlob } from "./locate-blob.ts";
+import { loadRange, packOf } from "./locate-blob.ts";
 import { ownMemory } from "./read-content.ts";
 
 /** Bytes that are loaded in one go, unless one blob is larger. */
@@ -9,20 +9,10 @@ const rangeBytes = 4 << 20;
 /** Unneeded bytes between two blobs that are loaded along, to spare another request. */
 const gapBytes = 128 << 10;
 
-export interface NeededBlob {
-  readonly blob: LocatedBlob;
-  readonly target: BlobTarget;
-}
-
-interface BlobInRange {
-  readonly blob: LocatedBlob;
-  readonly targets: BlobTarget[];
-}
-
 /** Loads blobs, each part of a pack once, and has the workers write them. Files that refuse are noted in `results`. */
 export async function writeNeeded(
   read: ReadSession,
-  needs: readonly NeededBlob[],
+  needs: BlobWrite[],
   results: WriteFileResult[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -31,58 +21,52 @@ export async function writeNeeded(
   for (const ended of await Promise.allSettled(ranges)) if (ended.status === "rejected") throw ended.reason;
 }
 
-/** Groups blobs by pack into parts of it that are loaded in one go; a blob with several targets comes once. */
-export function planRanges(needs: readonly NeededBlob[]): BlobInRange[][] {
-  const packs = new Map<string, Map<number, BlobInRange>>();
-  for (const { blob, target } of needs) {
-    let pack = packs.get(blob.pack);
-    if (pack === undefined) packs.set(blob.pack, (pack = new Map()));
-    const known = pack.get(blob.offset);
-    if (known === undefined) pack.set(blob.offset, { blob, targets: [target] });
-    else known.targets.push(target);
-  }
-  const ranges: BlobInRange[][] = [];
-  for (const pack of packs.values()) {
-    const sorted = [...pack.values()].sort((a, b) => a.blob.offset - b.blob.offset);
-    let range: BlobInRange[] = [];
-    for (const next of sorted) {
-      const first = range[0]?.blob;
-      const last = range.at(-1)?.blob;
-      const end = next.blob.offset + next.blob.length;
-      if (first !== undefined && last !== undefined) {
-        const gap = next.blob.offset - (last.offset + last.length);
-        if (gap > gapBytes || end - first.offset > rangeBytes) {
-          ranges.push(range);
-          range = [];
-        }
-      }
-      range.push(next);
+/** Groups blobs into parts of packs that are loaded in one go, in the packs' order; sorts `needs`. */
+export function planRanges(needs: BlobWrite[]): BlobWrite[][] {
+  needs.sort((a, b) => a.pack - b.pack || a.offset - b.offset);
+  const ranges: BlobWrite[][] = [];
+  let range: BlobWrite[] = [];
+  for (const next of needs) {
+    const first = range[0];
+    const last = range.at(-1);
+    if (first !== undefined && last !== undefined && !fits(next, first, last)) {
+      ranges.push(range);
+      range = [];
     }
-    if (range.length > 0) ranges.push(range);
+    range.push(next);
   }
+  if (range.length > 0) ranges.push(range);
   return ranges;
+}
+
+function fits(next: BlobWrite, first: BlobWrite, last: BlobWrite): boolean {
+  if (next.pack !== last.pack) return false;
+  // The same blob for another place.
+  if (next.offset === last.offset) return true;
+  const gap = next.offset - (last.offset + last.length);
+  return gap <= gapBytes && next.offset + next.length - first.offset <= rangeBytes;
 }
 
 async function writeRange(
   read: ReadSession,
-  range: readonly BlobInRange[],
+  range: readonly BlobWrite[],
   results: WriteFileResult[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const first = (range[0] as BlobInRange).blob;
-  const last = (range.at(-1) as BlobInRange).blob;
+  const first = range[0] as BlobWrite;
+  const last = range.at(-1) as BlobWrite;
   const length = last.offset + last.length - first.offset;
+  const pack = packOf(read.index, first.pack);
   const release = await read.room.acquire(length, signal);
   try {
-    const bytes = ownMemory(await loadRange(read.backend, first.pack, first.offset, length));
-    const job = {
-      kind: "write-blobs",
-      session: read.session,
-      bytes,
-      blobs: range.map(({ blob, targets }) => ({ ...blob, offset: blob.offset - first.offset, targets })),
-    } as const;
-    const failures = await read.pool.run(job, { transfer: [bytes.buffer], signal });
-    for (const { file, failed } of failures) results[file] = failed;
+    const bytes = ownMemory(await loadRange(read.backend, pack, first.offset, length));
+    const writes = encodeWrites(range, first.offset);
+    const job = { kind: "write-blobs", session: read.session, pack, bytes, writes } as const;
+    const written = await read.pool.run(job, { transfer: [bytes.buffer, writes.buffer], signal });
+    for (const { file, failed } of written.failures) results[file] = failed;
+    for (const file of written.ownersMissed) {
+      results[file] = { status: "written", reusedBytes: 0, properties: "owner-missed" };
+    }
   } finally {
     release();
   }

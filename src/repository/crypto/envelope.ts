@@ -84,16 +84,29 @@ export class Sealer {
    * @throws HoldfastError REPOSITORY_DAMAGED
    */
   open(sealed: Uint8Array, what = "encrypted data"): Buffer {
-    const plaintext = Buffer.allocUnsafe(Math.max(0, sealed.length - envelopeOverhead));
-    this.openInto(sealed, plaintext, 0, what);
+    const { iv, ciphertext } = this.#verify(sealed, what);
+    // What the cipher makes is new memory already: no copy.
+    if (ciphertext.length > smallLimit) return createCipheriv("aes-256-ctr", this.#key.encrypt, iv).update(ciphertext);
+    const plaintext = Buffer.allocUnsafe(ciphertext.length);
+    this.#crypt(iv, ciphertext, plaintext);
     return plaintext;
   }
 
   /** As `open`, into `target` from `offset` on; returns the length of the plaintext. */
   openInto(sealed: Uint8Array, target: Uint8Array, offset: number, what = "encrypted data"): number {
     const length = sealed.length - envelopeOverhead;
+    if (length >= 0 && (offset < 0 || offset + length > target.length)) {
+      throw new RangeError("The plaintext does not fit the target.");
+    }
+    const { iv, ciphertext } = this.#verify(sealed, what);
+    this.#crypt(iv, ciphertext, target.subarray(offset, offset + length));
+    return length;
+  }
+
+  /** The parts of an envelope that is what was sealed. @throws HoldfastError REPOSITORY_DAMAGED */
+  #verify(sealed: Uint8Array, what: string): { readonly iv: Buffer; readonly ciphertext: Buffer } {
+    const length = sealed.length - envelopeOverhead;
     if (length < 0) throw damaged(`The ${what} is too short: ${sealed.length} bytes.`);
-    if (offset < 0 || offset + length > target.length) throw new RangeError("The plaintext does not fit the target.");
     const envelope = asBuffer(sealed);
     const iv = envelope.subarray(0, ivSize);
     const ciphertext = envelope.subarray(ivSize, ivSize + length);
@@ -102,8 +115,7 @@ export class Sealer {
     if (isZero(iv) || !sodium.crypto_onetimeauth_verify(this.#tag, ciphertext, this.#macKey)) {
       throw damaged(`The ${what} does not match its authentication tag: it was changed, or is of another key.`);
     }
-    this.#crypt(iv, ciphertext, target.subarray(offset, offset + length));
-    return length;
+    return { iv, ciphertext };
   }
 
   #prepareMacKey(iv: Buffer): void {

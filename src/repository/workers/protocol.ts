@@ -31,11 +31,6 @@ export type StoredFile =
     }
   | { readonly status: "failed"; readonly code: string; readonly message: string };
 
-/** Where a blob's plaintext is to be written: into an open file, or as a whole new file. `file` is the owner's number. */
-export type BlobTarget =
-  | { readonly kind: "open"; readonly file: number; readonly fd: number; readonly position: number }
-  | { readonly kind: "create"; readonly file: number; readonly path: Uint8Array };
-
 /** A new file to fill from a candidate. `sizes` has the plaintext length of each blob of `blobIds`. */
 export interface FileToReuse {
   readonly path: Uint8Array;
@@ -61,8 +56,11 @@ export type Job =
   | {
       readonly kind: "write-blobs";
       readonly session: number;
+      /** Whose part `bytes` is; for messages. */
+      readonly pack: HexId;
       readonly bytes: Uint8Array;
-      readonly blobs: readonly (LoadedBlob & { readonly targets: readonly BlobTarget[] })[];
+      /** As `encodeWrites` wrote them; the writes of one blob follow each other. */
+      readonly writes: Uint8Array;
     }
   | {
       /** Verifies a whole pack. `fingerprint` is of the blobs that the index lists for it. */
@@ -88,6 +86,13 @@ export type Order =
 
 export type FailedFile = Extract<WriteFileResult, { status: "failed" }>;
 
+export interface WrittenBlobs {
+  /** Files that could not be written. */
+  readonly failures: readonly { readonly file: number; readonly failed: FailedFile }[];
+  /** Files whose owner could not be set. */
+  readonly ownersMissed: readonly number[];
+}
+
 export type ReuseResult =
   | FailedFile
   | {
@@ -102,8 +107,7 @@ export type ReuseResult =
 export interface JobResults {
   readonly "store-files": readonly StoredFile[];
   readonly "store-blobs": Uint8Array;
-  /** Files that could not be written. */
-  readonly "write-blobs": readonly { readonly file: number; readonly failed: FailedFile }[];
+  readonly "write-blobs": WrittenBlobs;
   readonly "read-blobs": readonly Uint8Array<ArrayBuffer>[];
   readonly "reuse-files": readonly ReuseResult[];
   readonly "check-pack": readonly PackFault[];

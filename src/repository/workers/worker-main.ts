@@ -1,6 +1,7 @@
 // What a worker thread runs: one job after the other, each without a pause.
 import { parentPort } from "node:worker_threads";
 import { checkPack } from "../check/check-pack.ts";
+import { BlobOpener } from "../content/blob-opener.ts";
 import { openLoadedBlob } from "../content/open-loaded-blob.ts";
 import { Sealer } from "../crypto/envelope.ts";
 import { freeMemory } from "./free-memory.ts";
@@ -18,6 +19,7 @@ if (port === null) throw new Error("worker-main runs in a worker thread only.");
 interface Session {
   readonly sealer: Sealer;
   readonly store: StoreSession | undefined;
+  opener: BlobOpener | undefined;
 }
 
 const sessions = new Map<number, Session>();
@@ -30,7 +32,7 @@ function sendPack(pack: FinishedPack): void {
 
 function openSession(setup: SessionSetup): void {
   const store = setup.store === undefined ? undefined : new StoreSession(setup, setup.store, sendPack);
-  sessions.set(setup.session, { sealer: new Sealer(setup.key), store });
+  sessions.set(setup.session, { sealer: new Sealer(setup.key), store, opener: undefined });
 }
 
 function sessionOf(number: number): Session {
@@ -43,6 +45,12 @@ function storeOf(number: number): StoreSession {
   const { store } = sessionOf(number);
   if (store === undefined) throw new Error(`The session ${number} is not a writer's.`);
   return store;
+}
+
+function openerOf(number: number): BlobOpener {
+  const session = sessionOf(number);
+  session.opener ??= new BlobOpener(session.sealer);
+  return session.opener;
 }
 
 /** The blob's plaintext in memory of its own, which can be handed over. */
@@ -85,9 +93,9 @@ function run(job: Job | Order): JobResults[JobKind] {
       return joinIds(ids);
     }
     case "write-blobs": {
-      const failures = writeBlobs(sessionOf(job.session).sealer, job);
+      const written = writeBlobs(openerOf(job.session), job);
       freeMemory(job.bytes);
-      return failures;
+      return written;
     }
     case "read-blobs": {
       const { sealer } = sessionOf(job.session);

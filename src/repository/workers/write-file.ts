@@ -1,9 +1,9 @@
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
 import { HoldfastError, messageOf, systemErrorCode } from "../../base/index.ts";
-import { openLoadedBlob } from "../content/open-loaded-blob.ts";
-import type { Sealer } from "../crypto/envelope.ts";
-import { freeMemory } from "./free-memory.ts";
-import type { BlobTarget, FailedFile, Job, JobResults } from "./protocol.ts";
+import type { BlobOpener } from "../content/blob-opener.ts";
+import { decodeWrites, type EncodedWrite } from "../content/blob-writes.ts";
+import { setProperties } from "./file-properties.ts";
+import type { FailedFile, Job, WrittenBlobs } from "./protocol.ts";
 
 const holeBytes = 4096;
 const zeros = Buffer.alloc(holeBytes);
@@ -59,31 +59,40 @@ export function writeSparse(fd: number, bytes: Buffer, position: number): number
 }
 
 /** Verifies loaded blobs and writes each to its targets. */
-export function writeBlobs(sealer: Sealer, job: Extract<Job, { kind: "write-blobs" }>): JobResults["write-blobs"] {
+export function writeBlobs(opener: BlobOpener, job: Extract<Job, { kind: "write-blobs" }>): WrittenBlobs {
   const failures: { file: number; failed: FailedFile }[] = [];
-  for (const blob of job.blobs) {
-    const plaintext = openLoadedBlob(sealer, job.bytes, blob);
-    for (const target of blob.targets) {
-      try {
-        writeTarget(target, plaintext);
-      } catch (error) {
-        failures.push({ file: target.file, failed: refusal(error) });
-      }
+  const ownersMissed: number[] = [];
+  let last: EncodedWrite | undefined;
+  let plaintext: Buffer | undefined;
+  for (const write of decodeWrites(job.writes)) {
+    if (plaintext === undefined || last?.offset !== write.offset || !sameBytes(last.id, write.id)) {
+      if (plaintext !== undefined) opener.release(plaintext);
+      plaintext = opener.open(job.bytes, job.pack, write);
+      last = write;
     }
-    freeMemory(plaintext);
+    try {
+      if (!writeTarget(write, plaintext)) ownersMissed.push(write.file);
+    } catch (error) {
+      failures.push({ file: write.file, failed: refusal(error) });
+    }
   }
-  return failures;
+  if (plaintext !== undefined) opener.release(plaintext);
+  return { failures, ownersMissed };
 }
 
-function writeTarget(target: BlobTarget, plaintext: Buffer): void {
-  if (target.kind === "open") {
-    writeSparse(target.fd, plaintext, target.position);
-    return;
+const sameBytes = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
+
+/** Returns false if the new file's owner could not be set. */
+function writeTarget({ path, fd: open, position, properties }: EncodedWrite, plaintext: Buffer): boolean {
+  if (path === undefined) {
+    writeSparse(open, plaintext, position);
+    return true;
   }
-  const fd = createFile(target.path);
+  const fd = createFile(path);
   try {
     // Only a hole at the end needs the size to be set: for small files that would cost as much as writing them.
     if (writeSparse(fd, plaintext, 0) < plaintext.length) ftruncateSync(fd, plaintext.length);
+    return properties === undefined || setProperties(fd, properties);
   } finally {
     closeSync(fd);
   }
