@@ -9,14 +9,14 @@ if (major < 24) {
   );
   process.exit(1);
 }
-import("../dist/main/holdfast.js")
+import("../dist/program/holdfast.js")
   .then(
     function (main) {
       return main;
     },
     function (error) {
       // A checkout that was not built runs its sources.
-      if (error.code !== "ERR_MODULE_NOT_FOUND" || String(error.url).indexOf("/dist/main/holdfast.js") === -1) {
+      if (error.code !== "ERR_MODULE_NOT_FOUND" || String(error.url).indexOf("/dist/program/holdfast.js") === -1) {
         throw error;
       }
       return import("../src/main/holdfast.ts");

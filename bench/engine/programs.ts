@@ -189,18 +189,15 @@ export class Borg extends Peer implements Program {
   }
 }
 
-/** Compiles the checkout into a folder of its own, so that nobody who works in the checkout notices; the program's path. */
+/** Bundles the checkout's program into a folder of its own, so that nobody who works in the checkout notices; its path. */
 export function buildHoldfast(checkout: string, folder: string): string {
   mkdirSync(folder, { recursive: true });
-  const compiler = path.join(checkout, "node_modules", "typescript", "bin", "tsc");
-  const dist = path.join(folder, "dist");
-  runMeasured([process.execPath, compiler, "-p", "tsconfig.build.json", "--outDir", dist], {
+  runMeasured([process.execPath, "build/bundle.ts", "--out", path.join(folder, "dist", "program")], {
     timeFile: path.join(folder, "time"),
     cwd: checkout,
   });
-  for (const file of ["bin", "package.json", "src/repository/chunker/gear-chunker.wasm"]) {
-    const to = file.startsWith("src") ? path.join(dist, path.relative("src", file)) : path.join(folder, file);
-    cpSync(path.join(checkout, file), to, { recursive: true });
+  for (const file of ["bin", "package.json"]) {
+    cpSync(path.join(checkout, file), path.join(folder, file), { recursive: true });
   }
   symlinkSync(path.join(checkout, "node_modules"), path.join(folder, "node_modules"));
   return path.join(folder, "bin", "holdfast.js");

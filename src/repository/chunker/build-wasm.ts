@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { main } from "assemblyscript/asc";
 
@@ -40,10 +40,5 @@ export async function buildChunker(): Promise<Uint8Array> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const wasm = await buildChunker();
-  await writeFile(new URL("./gear-chunker.wasm", import.meta.url), wasm);
-  // The compiled program looks for the module beside its own gear-chunker.js.
-  const built = new URL("../../../dist/repository/chunker/", import.meta.url);
-  await mkdir(built, { recursive: true });
-  await writeFile(new URL("gear-chunker.wasm", built), wasm);
+  await writeFile(new URL("./gear-chunker.wasm", import.meta.url), await buildChunker());
 }
