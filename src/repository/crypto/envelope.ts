@@ -1,6 +1,7 @@
 import { type Cipheriv, createCipheriv, randomFillSync } from "node:crypto";
 import sodium from "sodium-native";
 import { damaged } from "../damage.ts";
+import { type CounterMode, counterMode } from "./counter-mode.ts";
 
 /** The keys of a repository, or of one password ("user key"). Lengths: 32, 16 and 16 bytes. */
 export interface MasterKey {
@@ -14,47 +15,26 @@ const tagSize = 16;
 /** Bytes that an envelope is longer than what it holds. */
 export const envelopeOverhead = ivSize + tagSize;
 
-/** Up to this size the counter stream of the long-lived cipher is cheaper than a new cipher (48 µs). */
-const smallLimit = 32 * 1024;
-const blockSize = 16;
-
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-
-function swap32(value: number): number {
-  return ((value >>> 24) | ((value >>> 8) & 0xff00) | ((value & 0xff00) << 8) | (value << 24)) >>> 0;
-}
-
-function littleEndianMachine(): boolean {
-  return new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-}
 
 /**
  * Seals and opens envelopes of one key: IV (16) | AES-256-CTR ciphertext | Poly1305 tag (16) over the ciphertext.
  * Keeps its ciphers, so make one per thread and keep it. Not for use by two threads at once.
  */
 export class Sealer {
-  readonly #key: MasterKey;
-  /** AES-256-ECB over counter blocks is the CTR stream. */
-  readonly #counterCipher: Cipheriv;
+  readonly #counterMode: CounterMode;
   /** AES-128-ECB of the IV is the second half of the Poly1305 key. */
   readonly #padCipher: Cipheriv;
   readonly #macKey = Buffer.alloc(32);
   readonly #tag = Buffer.alloc(tagSize);
   readonly #ivPool = Buffer.alloc(ivSize * 256);
   #ivAt = this.#ivPool.length;
-  // 32-bit views need aligned memory, which callers' buffers are not: the XOR happens in these two.
-  readonly #counters = new Uint32Array(smallLimit / 4);
-  readonly #counterBytes = Buffer.from(this.#counters.buffer);
-  readonly #work = new Uint32Array(smallLimit / 4);
-  readonly #workBytes = Buffer.from(this.#work.buffer);
 
   constructor(key: MasterKey) {
     if (key.encrypt.length !== 32 || key.macK.length !== 16 || key.macR.length !== 16) {
       throw new TypeError("A master key has 32, 16 and 16 bytes.");
     }
-    if (!littleEndianMachine()) throw new TypeError("Big-endian machines are not supported.");
-    this.#key = key;
-    this.#counterCipher = createCipheriv("aes-256-ecb", key.encrypt, null).setAutoPadding(false);
+    this.#counterMode = counterMode(key.encrypt);
     this.#padCipher = createCipheriv("aes-128-ecb", key.macK, null).setAutoPadding(false);
     this.#macKey.set(key.macR, 0);
   }
@@ -73,7 +53,7 @@ export class Sealer {
     const iv = sealed.subarray(0, ivSize);
     this.#nextIv(iv);
     const ciphertext = sealed.subarray(ivSize, length - tagSize);
-    this.#crypt(iv, plaintext, ciphertext);
+    this.#counterMode.crypt(iv, plaintext, ciphertext);
     this.#prepareMacKey(iv);
     sodium.crypto_onetimeauth(sealed.subarray(length - tagSize), ciphertext, this.#macKey);
     return length;
@@ -85,10 +65,8 @@ export class Sealer {
    */
   open(sealed: Uint8Array, what = "encrypted data"): Buffer {
     const { iv, ciphertext } = this.#verify(sealed, what);
-    // What the cipher makes is new memory already: no copy.
-    if (ciphertext.length > smallLimit) return createCipheriv("aes-256-ctr", this.#key.encrypt, iv).update(ciphertext);
     const plaintext = Buffer.allocUnsafe(ciphertext.length);
-    this.#crypt(iv, ciphertext, plaintext);
+    this.#counterMode.crypt(iv, ciphertext, plaintext);
     return plaintext;
   }
 
@@ -99,7 +77,7 @@ export class Sealer {
       throw new RangeError("The plaintext does not fit the target.");
     }
     const { iv, ciphertext } = this.#verify(sealed, what);
-    this.#crypt(iv, ciphertext, target.subarray(offset, offset + length));
+    this.#counterMode.crypt(iv, ciphertext, target.subarray(offset, offset + length));
     return length;
   }
 
@@ -131,44 +109,6 @@ export class Sealer {
       iv.set(this.#ivPool.subarray(this.#ivAt, this.#ivAt + ivSize));
       this.#ivAt += ivSize;
     } while (isZero(iv));
-  }
-
-  #crypt(iv: Buffer, input: Uint8Array, output: Uint8Array): void {
-    if (input.length > smallLimit) {
-      output.set(createCipheriv("aes-256-ctr", this.#key.encrypt, iv).update(input));
-      return;
-    }
-    if (input.length === 0) return;
-    const stream = this.#counterStream(iv, Math.ceil(input.length / blockSize));
-    const work = this.#work;
-    this.#workBytes.set(input);
-    const words = (input.length + 3) >>> 2;
-    for (let at = 0; at < words; at += 1) work[at] = (work[at] as number) ^ (stream[at] as number);
-    output.set(this.#workBytes.subarray(0, input.length));
-  }
-
-  #counterStream(iv: Buffer, blocks: number): Uint32Array {
-    const counters = this.#counters;
-    let w0 = iv.readUInt32LE(0);
-    let w1 = iv.readUInt32LE(4);
-    let w2 = iv.readUInt32LE(8);
-    let low = iv.readUInt32BE(12);
-    for (let at = 0; at < blocks * 4; at += 4) {
-      counters[at] = w0;
-      counters[at + 1] = w1;
-      counters[at + 2] = w2;
-      counters[at + 3] = swap32(low);
-      low = (low + 1) >>> 0;
-      if (low !== 0) continue;
-      // The counter is one big-endian number of 128 bits: carry into the higher words.
-      w2 = swap32((swap32(w2) + 1) >>> 0);
-      if (w2 !== 0) continue;
-      w1 = swap32((swap32(w1) + 1) >>> 0);
-      if (w1 === 0) w0 = swap32((swap32(w0) + 1) >>> 0);
-    }
-    const stream = this.#counterCipher.update(this.#counterBytes.subarray(0, blocks * blockSize));
-    if (stream.byteOffset % 4 === 0) return new Uint32Array(stream.buffer, stream.byteOffset, blocks * 4);
-    return new Uint32Array(Uint8Array.from(stream).buffer);
   }
 }
 
