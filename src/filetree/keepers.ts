@@ -3,7 +3,7 @@ import { DirectoryChain, splitLastName } from "./directory-chain.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { isStagingName, type PathFilter } from "./path-filter.ts";
 import { isGone } from "./scan.ts";
-import { TreeDirectory } from "./tree-directory.ts";
+import { entryType, TreeDirectory } from "./tree-directory.ts";
 
 /**
  * The directories of a live tree that hold, at any depth, something that stays in a restore: what the filter leaves out
@@ -59,7 +59,8 @@ async function searchTree(root: TreeDirectory, filter: PathFilter, keepers: Set<
         addParents(path.toString("latin1"), keepers);
         continue;
       }
-      if (level.directory.find(name)?.isDirectory() !== true) continue;
+      const found = level.directory.find(name);
+      if (found === undefined || entryType(found) !== "dir") continue;
       try {
         const directory = level.directory.openChild(name);
         stack.push({ path, directory, names: directory.names(), at: 0 });

@@ -2,7 +2,7 @@ import { chmodSync, constants, lstatSync, rmdirSync, unlinkSync } from "node:fs"
 import { HoldfastError, systemErrorCode } from "../base/index.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { isGone } from "./scan.ts";
-import { TreeDirectory } from "./tree-directory.ts";
+import { entryType, TreeDirectory } from "./tree-directory.ts";
 
 interface Level {
   readonly name: Buffer;
@@ -42,7 +42,7 @@ export async function removeTree(path: Buffer): Promise<void> {
       const child = level.directory.child(name);
       const found = level.directory.find(name);
       if (found === undefined) continue;
-      if (!found.isDirectory()) {
+      if (entryType(found) !== "dir") {
         removeFile(level.directory, child);
         continue;
       }

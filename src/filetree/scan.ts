@@ -1,8 +1,8 @@
-import type { BigIntStats } from "node:fs";
 import { messageOf, systemErrorCode, throwIfAborted } from "../base/index.ts";
 import { type EntryMetadata, type EntryPath, joinEntryPath } from "../component/index.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { PathFilter } from "./path-filter.ts";
+import type { EntryStat } from "./posix/directory-calls.ts";
 import { OwnerNames } from "./posix/owner-names.ts";
 import { entryType, TreeDirectory } from "./tree-directory.ts";
 
@@ -27,7 +27,7 @@ export interface ScanOptions {
   /** Where the scanned directory stands below the root of its tree; its entries' paths start with it. Default: the root. */
   readonly below?: EntryPath;
   /** Called when a directory is open and before its names are read. */
-  readonly onDirectory?: (path: EntryPath, directory: TreeDirectory, stat: BigIntStats) => void;
+  readonly onDirectory?: (path: EntryPath, directory: TreeDirectory, stat: EntryStat) => void;
   /** Called for what is left out because it cannot be read. A directory whose names cannot be read still has its entry. */
   readonly onUnreadable: (unreadable: Unreadable) => void;
   /** Called for a directory that is the root of another file system; it is scanned all the same. */
@@ -36,7 +36,7 @@ export interface ScanOptions {
 }
 
 /** What stands for an entry of a scan: its size is kept apart because directories have none. */
-export function scannedEntry(path: EntryPath, metadata: EntryMetadata, stat: BigIntStats): ScannedEntry {
+export function scannedEntry(path: EntryPath, metadata: EntryMetadata, stat: EntryStat): ScannedEntry {
   const isFile = metadata.type === "file";
   return {
     path,
@@ -64,7 +64,7 @@ export async function* scanTree(root: TreeDirectory, options: ScanOptions): Asyn
   const stack: { path: EntryPath; directory: TreeDirectory; names: Buffer[]; at: number; device: bigint }[] = [];
   const empty = Buffer.alloc(0);
 
-  const enter = (path: EntryPath, directory: TreeDirectory, stat: BigIntStats): void => {
+  const enter = (path: EntryPath, directory: TreeDirectory, stat: EntryStat): void => {
     let names: Buffer[] = [];
     try {
       options.onDirectory?.(path, directory, stat);
@@ -95,7 +95,7 @@ export async function* scanTree(root: TreeDirectory, options: ScanOptions): Asyn
       const path = joinEntryPath(level.path, name);
       if (filter.excludes(path)) continue;
       let entry: ScannedEntry;
-      let opened: { directory: TreeDirectory; stat: BigIntStats } | undefined;
+      let opened: { directory: TreeDirectory; stat: EntryStat } | undefined;
       try {
         const stat = level.directory.lstat(name);
         const type = entryType(stat);

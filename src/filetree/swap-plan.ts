@@ -1,10 +1,11 @@
-import { type BigIntStats, existsSync, lstatSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import type { ExtendedAttribute, EntryMetadata, Warning } from "../component/index.ts";
 import { joinEntryPath } from "../component/index.ts";
 import { isStagingName, type PathFilter } from "./path-filter.ts";
+import type { EntryStat } from "./posix/directory-calls.ts";
 import { OwnerNames } from "./posix/owner-names.ts";
 import type { StagingPlace } from "./staging-place.ts";
-import { TreeDirectory } from "./tree-directory.ts";
+import { entryType, TreeDirectory } from "./tree-directory.ts";
 
 /** A directory's own properties, for one that stays in place while what is in it is exchanged. */
 export interface DirectoryProperties {
@@ -110,7 +111,7 @@ class Planner {
     const path = child.toString("latin1");
     const liveStat = live.find(name);
     const stagedStat = staged.find(name);
-    if (liveStat?.isDirectory() === true && this.#options.keepers.has(path)) {
+    if (liveStat !== undefined && entryType(liveStat) === "dir" && this.#options.keepers.has(path)) {
       this.#descend(child, name, live, staged, stagedStat);
     } else if (liveStat !== undefined && stagedStat !== undefined) {
       this.#steps.push({ kind: "exchange", path, live: String(liveStat.ino), staged: String(stagedStat.ino) });
@@ -126,9 +127,9 @@ class Planner {
     name: Buffer,
     live: TreeDirectory,
     staged: TreeDirectory,
-    stagedStat: BigIntStats | undefined,
+    stagedStat: EntryStat | undefined,
   ): void {
-    if (stagedStat !== undefined && !stagedStat.isDirectory()) {
+    if (stagedStat !== undefined && entryType(stagedStat) !== "dir") {
       this.#options.warn({
         kind: "entry-not-restored",
         message: `${child.toString()} is no directory in the backup; the live directory stays, as it holds files that are not part of backups.`,

@@ -1,10 +1,12 @@
-import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readlinkSync } from "node:fs";
 import { systemErrorCode } from "../base/index.ts";
-import type { EntryMetadata, EntryType } from "../component/index.ts";
+import type { EntryMetadata, EntryType, ExtendedAttribute } from "../component/index.ts";
+import { type EntryStat, hasNoXattrs, statAt } from "./posix/directory-calls.ts";
 import type { OwnerNames } from "./posix/owner-names.ts";
 import { readXattrs } from "./posix/xattrs.ts";
 
 const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const dot = Buffer.from(".");
 
 /**
  * An open directory. What is in it is reached through its descriptor, so that nobody can put a link in the way and lead
@@ -38,16 +40,13 @@ export class TreeDirectory {
     return name.length === 0 ? this.path : Buffer.concat([this.#prefix, name]);
   }
 
-  /** Of the directory itself for the empty name. */
-  lstat(name: Buffer): BigIntStats {
-    // The directory's own path is a link in /proc; with a dot behind it, it is the directory.
-    return lstatSync(name.length === 0 ? Buffer.concat([this.#prefix, Buffer.from(".")]) : this.child(name), {
-      bigint: true,
-    });
+  /** Of the directory itself for the empty name. A link is not followed. */
+  lstat(name: Buffer): EntryStat {
+    return statAt(this.fd, name.length === 0 ? dot : name);
   }
 
   /** The child's stat, or undefined if there is none. */
-  find(name: Buffer): BigIntStats | undefined {
+  find(name: Buffer): EntryStat | undefined {
     try {
       return this.lstat(name);
     } catch (error) {
@@ -62,10 +61,9 @@ export class TreeDirectory {
   }
 
   /** Whatever a backup keeps of the child apart from its bytes; of the directory itself for the empty name. */
-  metadata(name: Buffer, stat: BigIntStats, owners: OwnerNames): EntryMetadata {
-    const path = name.length === 0 ? Buffer.concat([this.#prefix, Buffer.from(".")]) : this.child(name);
+  metadata(name: Buffer, stat: EntryStat, owners: OwnerNames): EntryMetadata {
     const type = entryType(stat);
-    const xattrs = readXattrs(path);
+    const xattrs = this.#xattrs(name);
     const uid = Number(stat.uid);
     const gid = Number(stat.gid);
     const user = owners.user(uid);
@@ -82,10 +80,16 @@ export class TreeDirectory {
       inode: stat.ino,
       deviceId: stat.dev,
       links: type === "dir" ? 1 : Number(stat.nlink),
-      ...(type === "symlink" ? { linkTarget: readlinkSync(path, { encoding: "buffer" }) } : {}),
+      ...(type === "symlink" ? { linkTarget: readlinkSync(this.child(name), { encoding: "buffer" }) } : {}),
       ...(type === "dev" || type === "chardev" ? { device: stat.rdev } : {}),
       ...(xattrs.length > 0 ? { xattrs } : {}),
     };
+  }
+
+  #xattrs(name: Buffer): readonly ExtendedAttribute[] {
+    // The directory's own path is a link in /proc; with a dot behind it, it is the directory.
+    const child = name.length === 0 ? dot : name;
+    return hasNoXattrs(this.fd, child) ? [] : readXattrs(this.child(child));
   }
 
   close(): void {
@@ -95,19 +99,18 @@ export class TreeDirectory {
   }
 }
 
-const formatMask = 0o170000n;
-const types: Readonly<Record<string, EntryType>> = {
-  [String(0o100000)]: "file",
-  [String(0o040000)]: "dir",
-  [String(0o120000)]: "symlink",
-  [String(0o060000)]: "dev",
-  [String(0o020000)]: "chardev",
-  [String(0o010000)]: "fifo",
-  [String(0o140000)]: "socket",
-};
+const types: ReadonlyMap<number, EntryType> = new Map([
+  [constants.S_IFREG, "file"],
+  [constants.S_IFDIR, "dir"],
+  [constants.S_IFLNK, "symlink"],
+  [constants.S_IFBLK, "dev"],
+  [constants.S_IFCHR, "chardev"],
+  [constants.S_IFIFO, "fifo"],
+  [constants.S_IFSOCK, "socket"],
+]);
 
-export function entryType(stat: BigIntStats): EntryType {
-  const type = types[String(stat.mode & formatMask)];
+export function entryType(stat: EntryStat): EntryType {
+  const type = types.get(Number(stat.mode) & constants.S_IFMT);
   if (type === undefined) throw new RangeError(`lstat gives mode ${stat.mode}, which is no type of file.`);
   return type;
 }

@@ -1,4 +1,3 @@
-import type { BigIntStats } from "node:fs";
 import { join } from "node:path";
 import { throwIfAborted } from "../base/index.ts";
 import type { SourceContext } from "../component/index.ts";
@@ -7,6 +6,7 @@ import { LinkedFiles } from "./linked-files.ts";
 import { type Listing, ListingWriter } from "./listing.ts";
 import { Overlay } from "./overlay.ts";
 import type { PathFilter } from "./path-filter.ts";
+import type { EntryStat } from "./posix/directory-calls.ts";
 import { OwnerNames } from "./posix/owner-names.ts";
 import { scanTree, type ScanOptions, type Unreadable } from "./scan.ts";
 import { StorePipeline } from "./store-pipeline.ts";
@@ -195,7 +195,7 @@ export class TreeState {
       onOtherFileSystem: (path) => this.#warnOtherFileSystem(path),
       ...(this.#watched
         ? {
-            onDirectory: (path: Buffer, directory: TreeDirectory, stat: BigIntStats) => {
+            onDirectory: (path: Buffer, directory: TreeDirectory, stat: EntryStat) => {
               this.watch.add(path, directory, stat);
               this.watch.drain();
             },

@@ -1,6 +1,7 @@
-import { type BigIntStats, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { systemErrorCode } from "../base/index.ts";
 import type { EntryPath } from "../component/index.ts";
+import type { EntryStat } from "./posix/directory-calls.ts";
 import { Inotify, type InotifyEvent, inotifyFlags } from "./posix/inotify.ts";
 import { isRemoteFileSystem } from "./posix/mount-points.ts";
 import type { TreeDirectory } from "./tree-directory.ts";
@@ -84,7 +85,7 @@ export class TreeWatch {
   }
 
   /** Watches a directory that is open at this path. Call before its names are read. */
-  add(path: EntryPath, directory: TreeDirectory, stat: BigIntStats): void {
+  add(path: EntryPath, directory: TreeDirectory, stat: EntryStat): void {
     if (this.#inotify === undefined) return;
     if (!this.#knownDevices.has(stat.dev)) {
       this.#knownDevices.add(stat.dev);
@@ -131,7 +132,7 @@ export class TreeWatch {
   }
 
   /** Whether the directory at this path is watched, and is this one. */
-  watches(path: EntryPath, stat: BigIntStats): boolean {
+  watches(path: EntryPath, stat: EntryStat): boolean {
     return this.#byPath.get(path.toString("latin1"))?.identity === `${stat.dev}:${stat.ino}`;
   }
 
