@@ -67,6 +67,7 @@ export class OpenRepository implements Repository {
         index: await loadIndex(this.#files, signal),
         programVersion: `holdfast ${programVersion()}`,
         signal,
+        confirm: () => lock.confirm(),
         release: () => lock.release(),
       });
     });
@@ -91,7 +92,8 @@ export class OpenRepository implements Repository {
       if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return;
       throw error;
     }
-    await using lock = await this.#lock(true);
+    // Not alone: whoever reads or writes meanwhile needs its blobs, not its file, and a prune spares them.
+    await using lock = await this.#lock(false);
     lock.signal.throwIfAborted();
     await this.#parts.backend.remove(handle);
   }

@@ -149,7 +149,7 @@ export interface LockInfo {
   readonly hostname: string;
   readonly username: string;
   readonly pid: number;
-  /** Older than 30 minutes, or of this host with its process gone. */
+  /** Of this machine with its process gone; else, older than its lease and what clocks may differ, restic's than 30 min. */
   readonly stale: boolean;
 }
 
@@ -165,7 +165,7 @@ export interface Repository {
   writer(options?: { readonly signal?: AbortSignal }): Promise<RepositoryWriter>;
   reader(options?: { readonly signal?: AbortSignal }): Promise<RepositoryReader>;
 
-  /** Removes the snapshot's file, under an exclusive lock. Its data stays until a prune. Idempotent. */
+  /** Removes the snapshot's file, also while backups run. Its data stays until a prune. Idempotent. */
   forget(id: HexId): Promise<void>;
 
   check(options?: CheckOptions): Promise<CheckReport>;

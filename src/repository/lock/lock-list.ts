@@ -3,13 +3,18 @@ import { HoldfastError, isHoldfastError } from "../../base/index.ts";
 import { inParallel } from "../in-parallel.ts";
 import type { HexId, LockInfo } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
-import { decodeLock, staleAfterMs } from "./lock-file.ts";
-import { mayBeRunning } from "./process-alive.ts";
+import { decodeLock, type LockHolder, type Lease, resticStaleAfterMs } from "./lock-file.ts";
+import { isRunning, machineId, mayBeRunning } from "./process-alive.ts";
 
 export interface ListedLock extends LockInfo {
-  /** Of this host, and its process is gone: nobody can miss it. */
+  /** Of this machine, and its process is gone: nobody can miss it. */
   readonly abandoned: boolean;
+  /** Absent for restic's. */
+  readonly lease?: Lease;
 }
+
+/** How far the clocks of two machines may differ before a lease is taken for over, judged by its time alone. */
+export const clockAllowanceMs = 5 * 60_000;
 
 /**
  * Every lock on the repository. A lock that vanishes meanwhile, or is still empty, is left out.
@@ -31,7 +36,8 @@ async function readLock(files: UnpackedFiles, id: HexId): Promise<ListedLock | u
   if (stored.length === 0) return undefined;
   try {
     const holder = decodeLock(files.decode("lock", id, stored), id);
-    const abandoned = holder.hostname === hostname() && !(await mayBeRunning(holder.pid, holder.time));
+    const abandoned = await isAbandoned(holder);
+    const staleAfterMs = holder.lease === undefined ? resticStaleAfterMs : holder.lease.leaseMs + clockAllowanceMs;
     const stale = abandoned || Date.now() - holder.time.getTime() > staleAfterMs;
     return { id, ...holder, stale, abandoned };
   } catch (error) {
@@ -42,4 +48,11 @@ async function readLock(files: UnpackedFiles, id: HexId): Promise<ListedLock | u
       cause: error,
     });
   }
+}
+
+async function isAbandoned({ hostname: host, pid, time, lease }: LockHolder): Promise<boolean> {
+  if (lease !== undefined && lease.machine !== "") {
+    return lease.machine === (await machineId()) && !(await isRunning(pid, lease.startTicks));
+  }
+  return host === hostname() && !(await mayBeRunning(pid, time));
 }

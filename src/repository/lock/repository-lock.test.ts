@@ -8,8 +8,8 @@ import { HoldfastError } from "../../base/index.ts";
 import { Sealer } from "../crypto/envelope.ts";
 import type { HexId } from "../repository.ts";
 import { UnpackedFiles } from "../unpacked-files.ts";
-import { listLocks } from "./lock-list.ts";
-import { mayBeRunning } from "./process-alive.ts";
+import { clockAllowanceMs, listLocks } from "./lock-list.ts";
+import { isRunning, machineId, mayBeRunning, processStartTicks } from "./process-alive.ts";
 import { acquireLock, type RepositoryLock } from "./repository-lock.ts";
 
 const sealer = new Sealer({ encrypt: randomBytes(32), macK: randomBytes(16), macR: randomBytes(16) });
@@ -107,6 +107,92 @@ describe("locks", () => {
     expect(await listLocks(files)).toMatchObject([{ stale: true, abandoned: false, hostname: "elsewhere" }]);
   });
 
+  const leased = (
+    ageMs: number,
+    lease: Record<string, unknown> = {},
+    more: Record<string, unknown> = {},
+  ): Promise<HexId> => {
+    const time = new Date(Date.now() - ageMs);
+    const holdfast = { since: time.toISOString(), leaseMs: 200, work: "use", machine: "m", startTicks: 1, ...lease };
+    return foreign(time, { holdfast, ...more });
+  };
+
+  it("with a lease count on another machine until it is over, seen by looking, whatever the clocks say", async () => {
+    await leased(-3_600_000);
+    await expect(shared()).rejects.toMatchObject({ code: "REPOSITORY_LOCKED" });
+    expect(await files.ids("lock")).toHaveLength(1);
+    for (const id of await files.ids("lock")) await backend.remove({ type: "lock", name: id });
+
+    // Its clock is an hour behind or it is dead: that it stays the same tells.
+    await leased(300);
+    await (await exclusive()).release();
+    expect(await files.ids("lock")).toEqual([]);
+
+    await leased(clockAllowanceMs + 1000);
+    await (await exclusive()).release();
+    expect(await listLocks(files)).toMatchObject([{ stale: true, abandoned: false }]);
+  });
+
+  it("with a lease that is renewed stay, even if the clock of its machine is far behind", async () => {
+    let id = await leased(60_000);
+    let renewals = 0;
+    // Each look at the locks finds a new file, as old by its own clock as the last.
+    const renewing = new FaultyBackend(backend, {
+      before: async (operation) => {
+        if (operation !== "list") return;
+        const old = id;
+        id = await leased(60_000 + renewals);
+        renewals += 1;
+        await backend.remove({ type: "lock", name: old });
+      },
+    });
+    const seeking = acquireLock(new UnpackedFiles(renewing, sealer), { exclusive: true, timing: impatient });
+    await expect(seeking).rejects.toMatchObject({ code: "REPOSITORY_LOCKED", facts: { hostname: "elsewhere" } });
+    expect(renewals).toBeGreaterThan(2);
+    expect(await files.ids("lock")).toEqual([id]);
+  });
+
+  it("say which process of which machine holds them: another one's with that id is not it", async () => {
+    const machine = await machineId();
+    const startTicks = await processStartTicks(process.pid);
+    const own = { machine, startTicks, leaseMs: 300_000 };
+    await leased(0, own, { pid: process.pid });
+    await expect(shared()).rejects.toMatchObject({ code: "REPOSITORY_LOCKED" });
+    await backend.remove({ type: "lock", name: (await files.ids("lock"))[0] ?? "" });
+    await leased(0, { ...own, startTicks: (startTicks ?? 0) + 1 }, { pid: process.pid });
+    await (await exclusive()).release();
+    expect(await files.ids("lock")).toEqual([]);
+    // A container beside this one may have the same host name.
+    await leased(0, { ...own, machine: "other" }, { pid: await deadProcess(), hostname: hostname() });
+    await expect(shared()).rejects.toMatchObject({ code: "REPOSITORY_LOCKED" });
+  });
+
+  it("of one prune keep others away and no backup; its moment keeps away what is not Holdfast's", async () => {
+    const timing = impatient;
+    const writer = await shared();
+    const prune = await acquireLock(files, { exclusive: false, work: "prune", timing });
+    await expect(acquireLock(files, { exclusive: false, work: "prune", timing })).rejects.toMatchObject({
+      code: "REPOSITORY_LOCKED",
+    });
+    await expect(exclusive()).rejects.toMatchObject({ code: "REPOSITORY_LOCKED" });
+    const moment = await acquireLock(files, { exclusive: true, work: "moment", timing });
+    const second = await shared();
+    await moment.release();
+    await foreign(new Date(), { exclusive: false });
+    await expect(acquireLock(files, { exclusive: true, work: "moment", timing })).rejects.toMatchObject({
+      code: "REPOSITORY_LOCKED",
+    });
+    for (const lock of [writer, second, prune]) await lock.release();
+  });
+
+  it("that are lost are noticed by whoever asks, before any timer", async () => {
+    const lock = await acquireLock(files, { exclusive: false, timing: { lostAfterMs: -1 } });
+    expect(lock.signal.aborted).toBe(false);
+    expect(() => lock.confirm()).toThrow(HoldfastError);
+    expect(lock.signal.aborted).toBe(true);
+    await lock.release();
+  });
+
   it("that cannot be read are respected, empty ones are not", async () => {
     await backend.save({ type: "lock", name: "00".repeat(32) }, Buffer.alloc(0));
     await (await exclusive()).release();
@@ -194,5 +280,14 @@ describe("a process", () => {
     expect(await mayBeRunning(process.pid, new Date(0))).toBe(false);
     expect(await mayBeRunning(0, new Date())).toBe(false);
     expect(await mayBeRunning(2 ** 31 - 2, new Date())).toBe(false);
+  });
+
+  it("is told from another with its id by when it began", async () => {
+    const startTicks = await processStartTicks(process.pid);
+    expect(startTicks).toBeGreaterThan(0);
+    expect(await isRunning(process.pid, startTicks ?? 0)).toBe(true);
+    expect(await isRunning(process.pid, -1)).toBe(true);
+    expect(await isRunning(process.pid, (startTicks ?? 0) - 1)).toBe(false);
+    expect(await isRunning(2 ** 31 - 2, -1)).toBe(false);
   });
 });

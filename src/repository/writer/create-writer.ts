@@ -35,6 +35,8 @@ export interface WriterParts {
   readonly programVersion: string;
   /** Aborted to cancel everything, or when the lock is lost: nothing is saved any more. */
   readonly signal?: AbortSignal | undefined;
+  /** Throws if the lock is lost, whatever its signal says yet. Asked right before and after the snapshot is saved. */
+  readonly confirm?: () => void;
   /** Lets go of the lock. */
   readonly release: () => Promise<void>;
   /** Size at which a pack is full; default 16 MiB. */
@@ -146,9 +148,17 @@ class SnapshotWriter implements RepositoryWriter {
       throw new HoldfastError("INTERNAL", `The snapshot's tree ${snapshot.tree} was never stored.`);
     }
     throwIfAborted(this.#parts.signal);
+    this.#parts.confirm?.();
     const stored = { ...snapshot, programVersion };
     const { username, uid, gid } = userInfo();
     const id = await files.save("snapshot", encodeSnapshot({ ...stored, username, uid, gid }));
+    try {
+      this.#parts.confirm?.();
+    } catch (error) {
+      // Suspended in the middle of it: by now a prune may have taken what it refers to.
+      await files.backend.remove({ type: "snapshot", name: id });
+      throw error;
+    }
     return { ...stored, id };
   }
 
