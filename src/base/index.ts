@@ -1,5 +1,6 @@
 // What every layer may use: ids, the error class and its code table, clock, units, logger type.
 // It knows nothing of backups.
+export { AbortWatch } from "./abort-watch.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type ErrorCode, type ErrorCodeInfo, errorCodes, type Retry } from "./error-codes.ts";
 export {

@@ -92,7 +92,12 @@ export function splitEntryPath(path: EntryPath): Buffer[] {
 
 /** `parent` + "/" + `name`, or `name` below the root. */
 export function joinEntryPath(parent: EntryPath, name: Uint8Array): EntryPath {
-  return parent.length === 0 ? Buffer.from(name) : Buffer.concat([parent, Buffer.of(slash), name]);
+  if (parent.length === 0) return Buffer.from(name);
+  const path = Buffer.allocUnsafe(parent.length + 1 + name.length);
+  path.set(parent, 0);
+  path[parent.length] = slash;
+  path.set(name, parent.length + 1);
+  return path;
 }
 
 /** Metadata of a file that Holdfast makes itself, such as a dump: mode 0600 of root, times at the freeze point. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { HoldfastError, throwIfAborted } from "../base/index.ts";
+import { AbortWatch, HoldfastError } from "../base/index.ts";
 import type { Entry, EntryContent } from "../component/index.ts";
 import type { FrozenCopies } from "./frozen-copies.ts";
 import { fileIdentity, type TreeRecord } from "./tree-record.ts";
@@ -7,6 +7,7 @@ import type { TreeState } from "./tree-state.ts";
 
 /** So many unreadable entries are named one by one. */
 const namedWarnings = 100;
+const hashBytes = 32_768;
 
 export interface TreeSummary {
   readonly counts: Readonly<Record<string, number>>;
@@ -27,6 +28,9 @@ export class TreeReading {
   #diskBytes = 0;
   #hash = createHash("sha256");
   #fingerprint = "";
+  /** What is to be hashed next, of many entries together: each call costs as much as some hundred bytes. */
+  readonly #pending = Buffer.allocUnsafe(hashBytes);
+  #pendingBytes = 0;
 
   constructor(state: TreeState, copies: FrozenCopies) {
     this.#state = state;
@@ -42,13 +46,14 @@ export class TreeReading {
     const { listing, overlay } = this.#state;
     if (listing === undefined) throw new TypeError("read before the first scan");
     this.#reset();
+    using abort = new AbortWatch(signal);
     let unreadable = 0;
     const countedAndNamed = (path: string, code: string): void => {
       unreadable += 1;
       if (unreadable <= namedWarnings) this.#warnUnreadable(path, code);
     };
     for await (const stored of overlay.merge(listing.records())) {
-      throwIfAborted(signal);
+      abort.check();
       const record = this.#withLinks(stored);
       if (record.unreadable !== undefined) {
         countedAndNamed(record.path.toString(), record.unreadable);
@@ -65,6 +70,7 @@ export class TreeReading {
         facts: { entries: unreadable - namedWarnings },
       });
     }
+    this.#hashPending();
     this.#fingerprint = this.#hash.digest("hex");
   }
 
@@ -100,6 +106,7 @@ export class TreeReading {
     this.#bytes = 0;
     this.#diskBytes = 0;
     this.#hash = createHash("sha256");
+    this.#pendingBytes = 0;
   }
 
   #count({ path, metadata, sizeBytes, diskBytes }: TreeRecord): void {
@@ -109,9 +116,27 @@ export class TreeReading {
     this.#bytes += sizeBytes;
     this.#diskBytes += diskBytes;
     const { type, mode, uid, gid, mtimeNs, linkTarget } = metadata;
-    this.#hash.update(path);
-    this.#hash.update(`\0${type} ${mode} ${uid} ${gid} ${mtimeNs} ${sizeBytes}\0`);
-    if (linkTarget !== undefined) this.#hash.update(linkTarget);
+    const text = `\0${type} ${mode} ${uid} ${gid} ${mtimeNs} ${sizeBytes}\0`;
+    const length = path.length + text.length + (linkTarget?.length ?? 0);
+    if (this.#pendingBytes + length > this.#pending.length) this.#hashPending();
+    if (length > this.#pending.length) {
+      this.#hash
+        .update(path)
+        .update(text)
+        .update(linkTarget ?? "");
+      return;
+    }
+    this.#pending.set(path, this.#pendingBytes);
+    this.#pendingBytes += path.length;
+    this.#pendingBytes += this.#pending.write(text, this.#pendingBytes, "latin1");
+    if (linkTarget === undefined) return;
+    this.#pending.set(linkTarget, this.#pendingBytes);
+    this.#pendingBytes += linkTarget.length;
+  }
+
+  #hashPending(): void {
+    this.#hash.update(this.#pending.subarray(0, this.#pendingBytes));
+    this.#pendingBytes = 0;
   }
 
   #warnUnreadable(path: string, code: string): void {

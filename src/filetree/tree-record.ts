@@ -1,4 +1,11 @@
-import type { EntryMetadata, EntryPath, EntryType, FileStamp, StoredContent } from "../component/index.ts";
+import type {
+  EntryMetadata,
+  EntryPath,
+  EntryType,
+  ExtendedAttribute,
+  FileStamp,
+  StoredContent,
+} from "../component/index.ts";
 
 /** What is known of one entry of a tree; files carry what is known of their bytes. */
 export interface TreeRecord {
@@ -50,6 +57,7 @@ export const fileIdentity = (metadata: { readonly deviceId: bigint; readonly ino
 
 const typeCodes: readonly EntryType[] = ["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"];
 const fixedBytes = 88;
+const nothing = Buffer.alloc(0);
 const hasContent = 1;
 const hasCopy = 2;
 const isRacyFlag = 4;
@@ -63,12 +71,13 @@ export function encodeRecord(record: TreeRecord): Buffer {
   const { metadata } = record;
   const parts: Uint8Array[] = [
     record.path,
-    metadata.linkTarget ?? Buffer.alloc(0),
-    Buffer.from(record.unreadable ?? ""),
-    record.content?.blobIds ?? Buffer.alloc(0),
-    ...(metadata.xattrs ?? []).flatMap(({ name, value }) => [Buffer.from(name), value]),
+    metadata.linkTarget ?? nothing,
+    record.unreadable === undefined ? nothing : Buffer.from(record.unreadable),
+    record.content?.blobIds ?? nothing,
   ];
-  const length = parts.reduce((sum, part) => sum + 4 + part.length, fixedBytes);
+  for (const { name, value } of metadata.xattrs ?? []) parts.push(Buffer.from(name), value);
+  let length = fixedBytes;
+  for (const part of parts) length += 4 + part.length;
   const bytes = Buffer.allocUnsafe(4 + length);
   bytes.writeUInt32LE(length, 0);
   const flags =
@@ -112,18 +121,22 @@ export function decodeRecord(bytes: Buffer, start: number): TreeRecord {
   let at = start + 4 + fixedBytes;
   const part = (): Buffer => {
     const length = bytes.readUInt32LE(at);
+    if (length === 0) {
+      at += 4;
+      return nothing;
+    }
     const value = Buffer.from(bytes.subarray(at + 4, at + 4 + length));
     at += 4 + length;
     return value;
   };
   const path = part();
   const linkTarget = part();
-  const unreadable = part().toString();
+  const error = part();
+  const unreadable = error.length === 0 ? "" : error.toString();
   const blobIds = part();
-  const xattrs = Array.from({ length: bytes.readUInt32LE(start + 88) }, () => ({
-    name: part().toString(),
-    value: part(),
-  }));
+  const xattrCount = bytes.readUInt32LE(start + 88);
+  const xattrs: ExtendedAttribute[] = [];
+  while (xattrs.length < xattrCount) xattrs.push({ name: part().toString(), value: part() });
   const type = typeCodes[bytes.readUInt8(start + 4)];
   if (type === undefined) throw new RangeError("A record of the listing has an unknown type.");
   const flags = bytes.readUInt8(start + 5);

@@ -14,11 +14,23 @@ function yearStart(year: number): bigint {
  */
 export function formatGoTime(ns: bigint): string {
   const held = ns < minNs ? minNs : ns > maxNs ? maxNs : ns;
-  let fraction = held % nsPerSecond;
-  if (fraction < 0n) fraction += nsPerSecond;
-  const second = new Date(Number((held - fraction) / 1_000_000n)).toISOString().slice(0, 19);
-  if (fraction === 0n) return `${second}Z`;
-  return `${second}.${fraction.toString().padStart(9, "0").replace(/0+$/, "")}Z`;
+  let fraction = Number(held % nsPerSecond);
+  if (fraction < 0) fraction += 1_000_000_000;
+  const second = formatSecond(Number((held - BigInt(fraction)) / nsPerSecond));
+  if (fraction === 0) return `${second}Z`;
+  let digits = 9;
+  for (; fraction % 10 === 0; fraction /= 10) digits -= 1;
+  return `${second}.${String(fraction).padStart(digits, "0")}Z`;
+}
+
+// Files next to each other were often written in the same second.
+let lastSecond = { number: Number.NaN, text: "" };
+
+function formatSecond(number: number): string {
+  if (lastSecond.number !== number) {
+    lastSecond = { number, text: new Date(number * 1000).toISOString().slice(0, 19) };
+  }
+  return lastSecond.text;
 }
 
 const form = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})$/;
@@ -27,7 +39,17 @@ const form = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}
 export function parseGoTime(text: unknown): bigint | undefined {
   const match = typeof text === "string" ? form.exec(text) : null;
   if (match === null) return undefined;
-  const milliseconds = Date.parse(`${match[1]}${match[3]}`);
-  if (Number.isNaN(milliseconds)) return undefined;
-  return BigInt(milliseconds) * 1_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
+  const seconds = parseSecond(`${match[1]}${match[3]}`);
+  if (seconds === undefined) return undefined;
+  return seconds * nsPerSecond + BigInt((match[2] ?? "").padEnd(9, "0"));
+}
+
+let lastParsed: { readonly text: string; readonly seconds: bigint | undefined } = { text: "", seconds: undefined };
+
+function parseSecond(text: string): bigint | undefined {
+  if (lastParsed.text !== text) {
+    const milliseconds = Date.parse(text);
+    lastParsed = { text, seconds: Number.isNaN(milliseconds) ? undefined : BigInt(milliseconds / 1000) };
+  }
+  return lastParsed.seconds;
 }

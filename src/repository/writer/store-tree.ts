@@ -1,4 +1,4 @@
-import { throwIfAborted } from "../../base/index.ts";
+import { AbortWatch } from "../../base/index.ts";
 import type { ContentStore, Entry } from "../../component/index.ts";
 import type { StoredTree } from "../repository.ts";
 import { Semaphore } from "../workers/semaphore.ts";
@@ -23,18 +23,19 @@ export async function storeTree(
 ): Promise<StoredTree> {
   const builder = new TreeBuilder((tree) => trees.add(tree));
   const batches = new FileBatches(contents, builder, signal);
+  using abort = new AbortWatch(signal);
   try {
     for await (const entry of entries) {
-      throwIfAborted(signal);
+      abort.check();
       const file = builder.add(entry);
       if (file !== undefined && entry.content !== undefined) {
         if (entry.content.kind === "stored") builder.complete(file, entry.content.content);
         else if (entry.content.kind === "file") await batches.add({ file, path: entry.content.path });
         else builder.complete(file, await contents.storeStream(entry.content.open(signal), signal));
       }
-      await trees.ready();
+      if (trees.mustWait) await trees.ready();
     }
-    throwIfAborted(signal);
+    abort.check();
     builder.end();
     await batches.finish();
   } catch (error) {

@@ -37,6 +37,11 @@ export class TreeBlobs {
     return id.toString("hex");
   }
 
+  /** Whether `ready` has anything to do. Asking costs little, so that not each entry of a tree becomes a promise. */
+  get mustWait(): boolean {
+    return this.#failure !== undefined || this.#running.size > 0;
+  }
+
   /** Waits while too much is on its way. @throws what storing a tree threw */
   async ready(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
