@@ -71,6 +71,12 @@ export interface FileToWrite {
   readonly candidate?: Buffer;
   /** Set while the file is open, if that is cheap; the result says whether it was done. */
   readonly properties?: FileProperties;
+  /**
+   * Allows the candidate itself to become the new file, under a second name (a hard link), where nothing tells the two
+   * apart: the same bytes and `properties`, no extended attributes, no other name, no link on the way to it. Its bytes
+   * are not read if its stamp is this one. Whoever allows it looks again later whether somebody has written to it.
+   */
+  readonly linkIfSame?: FileStamp;
 }
 
 export type WriteFileResult =
@@ -79,6 +85,8 @@ export type WriteFileResult =
       readonly reusedBytes: number;
       /** Undefined: not set, which is left to the caller. "owner-missed": all but the owner, as only root may set it. */
       readonly properties?: "set" | "owner-missed";
+      /** The candidate became the file; this is its stamp since. */
+      readonly linked?: FileStamp;
     }
   | { readonly status: "failed"; readonly code: string; readonly message: string };
 

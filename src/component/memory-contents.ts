@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { lstat, open } from "node:fs/promises";
+import { link, lstat, open, readFile } from "node:fs/promises";
 import { HoldfastError, messageOf, systemErrorCode, throwIfAborted } from "../base/index.ts";
 import type {
   ContentReader,
@@ -61,11 +61,31 @@ export class MemoryContents implements ContentStore, ContentReader {
 
   async writeFiles(files: readonly FileToWrite[], signal?: AbortSignal): Promise<readonly WriteFileResult[]> {
     const results: WriteFileResult[] = [];
-    for (const { path, content } of files) {
+    for (const file of files) {
       throwIfAborted(signal);
-      results.push(await this.#writeFile(path, content));
+      results.push((await this.#linkCandidate(file)) ?? (await this.#writeFile(file.path, file.content)));
     }
     return results;
+  }
+
+  async #linkCandidate(file: FileToWrite): Promise<WriteFileResult | undefined> {
+    const { path, content, candidate, properties, linkIfSame } = file;
+    if (candidate === undefined || properties === undefined || linkIfSame === undefined) return undefined;
+    const stat = await lstat(candidate, { bigint: true }).catch(() => undefined);
+    const isSame =
+      stat?.isFile() === true &&
+      stat.nlink === 1n &&
+      Number(stat.size) === content.sizeBytes &&
+      stat.mtimeNs === properties.mtimeNs &&
+      (Number(stat.mode) & 0o7777) === properties.mode &&
+      Number(stat.uid) === properties.uid &&
+      Number(stat.gid) === properties.gid;
+    if (!isSame) return undefined;
+    const bytes: Uint8Array[] = [];
+    for await (const chunk of this.read(content)) bytes.push(chunk);
+    if (!Buffer.concat(bytes).equals(await readFile(candidate))) return undefined;
+    await link(candidate, path);
+    return { status: "written", reusedBytes: content.sizeBytes, properties: "set", linked: await fileStamp(path) };
   }
 
   async #writeFile(path: Buffer, content: StoredContent): Promise<WriteFileResult> {

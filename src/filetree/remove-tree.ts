@@ -2,7 +2,7 @@ import { chmodSync, constants, lstatSync, rmdirSync, unlinkSync } from "node:fs"
 import { HoldfastError, systemErrorCode } from "../base/index.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { isGone } from "./scan.ts";
-import { entryType, TreeDirectory } from "./tree-directory.ts";
+import { TreeDirectory } from "./tree-directory.ts";
 
 interface Level {
   readonly name: Buffer;
@@ -40,12 +40,9 @@ export async function removeTree(path: Buffer): Promise<void> {
       }
       level.at += 1;
       const child = level.directory.child(name);
+      if (removeFile(level.directory, child)) continue;
       const found = level.directory.find(name);
       if (found === undefined) continue;
-      if (entryType(found) !== "dir") {
-        removeFile(level.directory, child);
-        continue;
-      }
       if (found.dev !== stat.dev) throw mountedIn(path, name);
       makeListable(child);
       const directory = level.directory.openChild(name);
@@ -66,11 +63,24 @@ function makeListable(path: Buffer): void {
   }
 }
 
-function removeFile(parent: TreeDirectory, child: Buffer): void {
+/** Returns false for a directory, which the system refuses to unlink: most entries are none, so asking first costs more. */
+function removeFile(parent: TreeDirectory, child: Buffer): boolean {
+  try {
+    unlink(parent, child);
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT") return true;
+    // POSIX says EPERM, Linux EISDIR.
+    if (code === "EISDIR" || (code === "EPERM" && lstatSync(child).isDirectory())) return false;
+    throw error;
+  }
+}
+
+function unlink(parent: TreeDirectory, child: Buffer): void {
   try {
     unlinkSync(child);
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return;
     if (systemErrorCode(error) !== "EACCES") throw error;
     chmodSync(parent.path, constants.S_IRWXU);
     unlinkSync(child);

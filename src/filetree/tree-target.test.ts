@@ -1,15 +1,21 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
+  chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -244,6 +250,58 @@ describe("a tree target", () => {
       expect(leftovers()).toEqual([]);
     }
     expect(readFileSync(join(root, "file"), "utf8")).toBe("one");
+  });
+
+  it("shares what is the same with the live tree, and writes anew what was touched before the exchange", async () => {
+    write({ same: "same", written: "was", moved: "was", "dir/mode": "was", "dir/replaced": "was", changed: "old" });
+    const wanted = state();
+    const backup = await backUp();
+    write({ changed: "new" });
+    await using context = await makeTestContext({ contents: backup.contents });
+    const target = new TreeTarget({ id, root });
+    const report = await target.stage(context, restorable(backup));
+    expect(report).toMatchObject({ files: 6, bytes: 19, reusedBytes: 16 });
+    const { ino, mtime } = lstatSync(join(root, "same"));
+    const fd = openSync(join(root, "written"), "r+");
+    writeSync(fd, "by a program that had it open", 0);
+    closeSync(fd);
+    utimesSync(join(root, "written"), mtime, mtime);
+    chmodSync(join(root, "dir/mode"), 0o600);
+    renameSync(join(root, "moved"), join(root, "elsewhere"));
+    write({ "dir/other": "is" });
+    renameSync(join(root, "dir/other"), join(root, "dir/replaced"));
+    const before = state();
+    // On a new instance: nothing that it needs is in memory.
+    const swapped = await new TreeTarget({ id, root }).swap(context, 5000);
+    expect(state()).toEqual(wanted);
+    expect(lstatSync(join(root, "same")).ino).toBe(ino);
+    expect(swapped.facts["renewed"]).toBe(4);
+    await target.revert(context);
+    expect(state()).toEqual(before);
+    expect(lstatSync(join(root, "same")).nlink).toBe(1);
+    expect(leftovers()).toEqual([]);
+  });
+
+  it("writes anew what a program has mapped into its memory, as it may write there unseen", async () => {
+    write({ mapped: "x".repeat(4096), other: "y" });
+    const backup = await backUp();
+    await using context = await makeTestContext({ contents: backup.contents });
+    const target = new TreeTarget({ id, root });
+    await target.stage(context, restorable(backup));
+    const script =
+      "import mmap,sys; f=open(sys.argv[1],'r+b'); m=mmap.mmap(f.fileno(),0); print('up',flush=True); sys.stdin.read()";
+    const program = spawn("python3", ["-c", script, join(root, "mapped")], { stdio: ["pipe", "pipe", "inherit"] });
+    try {
+      await once(program.stdout, "data");
+      const swapped = await target.swap(context, 5000);
+      expect(swapped.facts["renewed"]).toBe(1);
+    } finally {
+      program.stdin.end();
+      await once(program, "exit");
+    }
+    await target.settle(context);
+    expect(lstatSync(join(root, "mapped")).nlink).toBe(1);
+    expect(leftovers()).toEqual([]);
   });
 
   it("exchanges in one step where it can", () => {

@@ -8,6 +8,7 @@ import { refuseLinksInTheWay } from "./links-in-the-way.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
 import { sharesBlocks } from "./posix/mount-points.ts";
 import { removeTree } from "./remove-tree.ts";
+import { renewTouched, SharedFilesWriter } from "./shared-files.ts";
 import { mountsBelow, type StagingPlace, stagingPlace } from "./staging-place.ts";
 import { inodeAt, SwapExecution } from "./swap-execution.ts";
 import { planSwap, type SwapPlan } from "./swap-plan.ts";
@@ -58,6 +59,7 @@ export class TreeTarget implements Target {
     await this.#discard(context);
     rmSync(planFile(context), { force: true });
     rmSync(undoneFile(context), { force: true });
+    rmSync(sharedFile(context), { force: true });
     const { base, root } = this.#options;
     let place: StagingPlace;
     try {
@@ -75,16 +77,20 @@ export class TreeTarget implements Target {
     const live = lstatSync(place.root, { throwIfNoEntry: false });
     const keepers = live?.isDirectory() === true ? await findKeepers(Buffer.from(place.root), this.#filter) : [];
     writeDurably(stagingFile(context), { place, keepers: [...keepers] } satisfies Staging);
+    const shared = new SharedFilesWriter(sharedFile(context));
     try {
       return await writeTree(Buffer.from(place.staged), withoutApart(backup.entries, this.#filter), context.contents, {
         signal: context.signal,
         warn: (warning) => context.warn(warning),
         progress: (delta) => context.progress(delta),
         candidates: Buffer.from(place.root),
+        shared,
       });
     } catch (error) {
       await this.#discard(context);
       throw error;
+    } finally {
+      shared.close();
     }
   }
 
@@ -107,9 +113,20 @@ export class TreeTarget implements Target {
     const staging = readStaging(context);
     if (staging === undefined) throw new TypeError("swap before stage");
     const { place } = staging;
+    const checkDeadline = (): void => {
+      if (context.clock.monotonicMs() - started > deadlineMs) throw this.#tooLate(deadlineMs);
+    };
     try {
       let plan = readPlan(context);
+      let renewed = 0;
       if (plan === undefined) {
+        renewed = await renewTouched({
+          list: sharedFile(context),
+          live: Buffer.from(place.root),
+          staged: Buffer.from(place.staged),
+          contents: context.contents,
+          checkDeadline,
+        });
         plan = planSwap(place, {
           filter: this.#filter,
           keepers: new Set(staging.keepers),
@@ -119,17 +136,15 @@ export class TreeTarget implements Target {
       }
       const execution = new SwapExecution(place, plan, this.#options.exchange);
       if (!isOver(place, plan)) {
-        execution.forward(() => {
-          if (context.clock.monotonicMs() - started > deadlineMs) throw this.#tooLate(deadlineMs);
-        });
+        execution.forward(checkDeadline);
       }
       syncDirectory(Buffer.from(place.inside ? place.root : dirname(place.root)));
       return {
         durationMs: context.clock.monotonicMs() - started,
         facts:
           execution.gapMs > 0
-            ? { method: "rename twice", gapMs: execution.gapMs, steps: plan.steps.length }
-            : { method: "rename exchange", steps: plan.steps.length },
+            ? { method: "rename twice", gapMs: execution.gapMs, steps: plan.steps.length, renewed }
+            : { method: "rename exchange", steps: plan.steps.length, renewed },
       };
     } catch (error) {
       throw this.#failed("SERVICE_SWAP_FAILED", "exchanged with the staged data", error);
@@ -220,6 +235,7 @@ async function* withoutApart(entries: AsyncIterable<StoredEntry>, filter: PathFi
 
 const stagingFile = (context: TargetContext): string => join(context.workDirectory, "staging.json");
 const planFile = (context: TargetContext): string => join(context.workDirectory, "swap-plan.json");
+const sharedFile = (context: TargetContext): string => join(context.workDirectory, "shared-files");
 const undoneFile = (context: TargetContext): string => join(context.workDirectory, "swap-undone.json");
 const readStaging = (context: TargetContext): Staging | undefined =>
   readDurable(stagingFile(context)) as Staging | undefined;

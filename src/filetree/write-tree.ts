@@ -8,11 +8,13 @@ import type {
   StageReport,
   StoredEntry,
   Warning,
+  WriteFileResult,
 } from "../component/index.ts";
 import { EntryOrder } from "./entry-order.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { makeNode, syncFileSystem } from "./posix/files.ts";
 import { removeXattr } from "./posix/xattrs.ts";
+import type { SharedFilesWriter } from "./shared-files.ts";
 import { fileIdentity } from "./tree-record.ts";
 import { MetadataWriter, targetFull } from "./write-metadata.ts";
 
@@ -20,12 +22,17 @@ export interface WriteTreeOptions {
   readonly signal?: AbortSignal;
   readonly warn: (warning: Warning) => void;
   readonly progress?: (delta: ProgressDelta) => void;
-  /**
-   * A live tree that may hold the same files: one of the same path, size and modification time is offered to
-   * `contents` to copy from.
-   */
+  /** A live tree that may hold the same files: one of the same path is offered to `contents` to copy from. */
   readonly candidates?: Buffer;
+  /**
+   * Lets files that are the same in the live tree be shared with it: the staged name is a second one of the same file.
+   * Whoever allows it writes them down, and looks again before the live tree is exchanged with this one.
+   */
+  readonly shared?: SharedFilesWriter;
 }
+
+/** More files than that are not shared, as each has to be looked at again inside the hold (about 4 µs). */
+const maxSharedFiles = 100_000;
 
 const batchFiles = 1024;
 const batchBytes = 8 * 1024 * 1024;
@@ -34,19 +41,21 @@ const batchesInFlight = 4;
 
 const inheritedAcls = ["system.posix_acl_default", "system.posix_acl_access"];
 
+type WrittenFile = Extract<WriteFileResult, { status: "written" }>;
+
 /** What is done, in order, once the files of a batch and of those before it are written. */
 type Step = () => void;
 
 interface Batch {
   readonly files: FileToWrite[];
   /** Of `files`. */
-  readonly metadata: EntryMetadata[];
+  readonly entries: StoredEntry[];
   readonly steps: Step[];
   bytes: number;
   done: Promise<void>;
 }
 
-const newBatch = (): Batch => ({ files: [], metadata: [], steps: [], bytes: 0, done: Promise.resolve() });
+const newBatch = (): Batch => ({ files: [], entries: [], steps: [], bytes: 0, done: Promise.resolve() });
 
 interface LinkedFile {
   readonly path: Buffer;
@@ -187,28 +196,28 @@ class TreeWriter {
         this.#linked.set(identity, { path, blobIds: content.blobIds, missing: metadata.links - 1 });
       }
     }
-    const candidate = this.#candidate(entry);
+    const candidate = this.#candidate(entry.path);
     // Attributes come after the owner, and before a mode that may forbid writing: all of it is set here then.
     const properties = metadata.xattrs === undefined ? { properties: metadata } : {};
-    batch.files.push({ path, content, ...properties, ...(candidate === undefined ? {} : { candidate }) });
-    batch.metadata.push(metadata);
+    const { mtimeNs, ctimeNs, inode } = metadata;
+    const link =
+      candidate !== undefined && this.#mayShare(metadata)
+        ? { linkIfSame: { sizeBytes: content.sizeBytes, mtimeNs, ctimeNs, inode } }
+        : {};
+    batch.files.push({ path, content, ...properties, ...(candidate === undefined ? {} : { candidate }), ...link });
+    batch.entries.push(entry);
     batch.bytes += content.sizeBytes;
   }
 
-  #candidate(entry: StoredEntry): Buffer | undefined {
+  #mayShare({ links, xattrs }: EntryMetadata): boolean {
+    const { shared } = this.#options;
+    return shared !== undefined && shared.count < maxSharedFiles && links === 1 && xattrs === undefined;
+  }
+
+  #candidate(entryPath: Buffer): Buffer | undefined {
     const { candidates } = this.#options;
-    if (candidates === undefined || entry.content === undefined || entry.content.sizeBytes === 0) return undefined;
-    const path = entry.path.length === 0 ? candidates : Buffer.concat([candidates, Buffer.from("/"), entry.path]);
-    try {
-      const stat = lstatSync(path, { bigint: true });
-      const same =
-        stat.isFile() && Number(stat.size) === entry.content.sizeBytes && stat.mtimeNs === entry.metadata.mtimeNs;
-      return same ? path : undefined;
-    } catch (error) {
-      // Whatever hinders: the repository has the bytes.
-      if (systemErrorCode(error) === undefined) throw error;
-      return undefined;
-    }
+    if (candidates === undefined || entryPath.length === 0) return candidates;
+    return Buffer.concat([candidates, Buffer.from("/"), entryPath]);
   }
 
   /** A directory's times and mode come last, after all that is written into it. */
@@ -238,9 +247,7 @@ class TreeWriter {
     for (const [at, file] of batch.files.entries()) {
       const result = results[at];
       if (result?.status === "written") {
-        this.#report.reusedBytes += result.reusedBytes;
-        if (result.properties === undefined) this.#metadata.apply(file.path, batch.metadata[at] as EntryMetadata);
-        else if (result.properties === "owner-missed") this.#metadata.missOwner();
+        this.#written(batch.entries[at] as StoredEntry, file, result);
         continue;
       }
       const code = result?.code ?? "EIO";
@@ -248,6 +255,15 @@ class TreeWriter {
       throw stageFailed(file.path, code, result?.message ?? "no result", undefined);
     }
     this.#options.progress?.({ files: batch.files.length, bytes: batch.bytes });
+  }
+
+  #written(entry: StoredEntry, { path, content }: FileToWrite, result: WrittenFile): void {
+    const { metadata } = entry;
+    this.#report.reusedBytes += result.reusedBytes;
+    if (result.linked !== undefined) {
+      this.#options.shared?.add({ path: entry.path, properties: metadata, content, stamp: result.linked });
+    } else if (result.properties === undefined) this.#metadata.apply(path, metadata);
+    else if (result.properties === "owner-missed") this.#metadata.missOwner();
   }
 
   async #finishOldest(): Promise<void> {

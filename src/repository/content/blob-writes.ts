@@ -56,15 +56,20 @@ export function encodeWrites(writes: readonly BlobWrite[], base: number): Uint8A
       bytes.writeUInt32LE(properties.mode, at + 24);
       bytes.writeUInt32LE(properties.uid, at + 28);
       bytes.writeUInt32LE(properties.gid, at + 32);
-      // Floored, so that the nanoseconds are positive before 1970 too.
-      const nanoseconds = ((properties.mtimeNs % second) + second) % second;
-      bytes.writeBigInt64LE((properties.mtimeNs - nanoseconds) / second, at + timeAt);
-      bytes.writeBigInt64LE(nanoseconds, at + timeAt + 8);
+      encodeTime(properties.mtimeNs, bytes, at + timeAt);
     }
     bytes.set(path, at + pathAt);
     at += pathAt + path.length;
   }
   return new Uint8Array(bytes.buffer);
+}
+
+/** Writes a time as a timespec: seconds and nanoseconds, 64 bits each. */
+export function encodeTime(ns: bigint, bytes: Buffer, at: number): void {
+  // Floored, so that the nanoseconds are positive before 1970 too.
+  const nanoseconds = ((ns % second) + second) % second;
+  bytes.writeBigInt64LE((ns - nanoseconds) / second, at);
+  bytes.writeBigInt64LE(nanoseconds, at + 8);
 }
 
 /** What a new file gets, as the system's calls want it. */

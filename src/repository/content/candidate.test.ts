@@ -2,16 +2,19 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import type { StoredContent } from "../../component/index.ts";
+import type { FileStamp, StoredContent } from "../../component/index.ts";
 import { FaultyBackend, MemoryBackend } from "../../storage/index.ts";
 import { WorkerPool } from "../workers/worker-pool.ts";
 import { BareRepository, noise, temporaryFolder } from "../writer/conformance/bare-repository.ts";
@@ -106,5 +109,83 @@ describe("a candidate", () => {
     await reader.writeFiles([{ path: Buffer.from(join(folder.path, "b")), content: empty, candidate }]);
     expect(statSync(join(folder.path, "b")).size).toBe(0);
     await reader.close();
+  });
+});
+
+describe("a candidate that may be linked", () => {
+  const original = mixedContent(21);
+  const time = 1_600_000_000.5;
+  const stampOf = (path: string): FileStamp => {
+    const { size, mtimeNs, ctimeNs, ino } = lstatSync(path, { bigint: true });
+    return { sizeBytes: Number(size), mtimeNs, ctimeNs, inode: ino };
+  };
+  const never = { sizeBytes: original.length, mtimeNs: 0n, ctimeNs: 0n, inode: 0n };
+
+  test.each<[string, boolean, (path: string) => FileStamp]>([
+    ["is, where its bytes are the same", true, () => never],
+    [
+      "is, unread, where its stamp says that it is the same",
+      true,
+      (path) => {
+        const changed = Buffer.from(original);
+        changed[5] = (changed[5] ?? 0) ^ 1;
+        writeFileSync(path, changed);
+        utimesSync(path, time, time);
+        return stampOf(path);
+      },
+    ],
+    [
+      "is not, where its bytes differ",
+      false,
+      (path) => {
+        const changed = Buffer.from(original);
+        changed[5] = (changed[5] ?? 0) ^ 1;
+        writeFileSync(path, changed);
+        utimesSync(path, time, time);
+        return never;
+      },
+    ],
+    ["is not, where it has another mode", false, (path) => (chmodSync(path, 0o600), stampOf(path))],
+    ["is not, where it has another time", false, (path) => (utimesSync(path, 1, 1), stampOf(path))],
+    ["is not, where it has another name", false, (path) => (linkSync(path, `${path}.too`), stampOf(path))],
+    [
+      "is not, where it has attributes",
+      false,
+      (path) => {
+        execFileSync("setfattr", ["-n", "user.origin", "-v", "shop", path]);
+        return stampOf(path);
+      },
+    ],
+    [
+      "is not, where a link led to it",
+      false,
+      (path) => {
+        const folder = dirname(path);
+        renameSync(folder, `${folder}.real`);
+        symlinkSync(`${folder}.real`, folder);
+        return stampOf(path);
+      },
+    ],
+  ])("%s", async (_, expected, prepare) => {
+    await using folder = await temporaryFolder();
+    const repository = new BareRepository(new MemoryBackend(), pool);
+    const [content] = (await storeContents(repository, [original])) as [StoredContent];
+    mkdirSync(join(folder.path, "live"));
+    const candidate = join(folder.path, "live", "candidate");
+    writeFileSync(candidate, original);
+    chmodSync(candidate, 0o644);
+    utimesSync(candidate, time, time);
+    const { uid, gid, mtimeNs } = lstatSync(candidate, { bigint: true });
+    const linkIfSame = prepare(candidate);
+    const properties = { uid: Number(uid), gid: Number(gid), mode: 0o644, mtimeNs };
+    const out = join(folder.path, "out");
+    const reader = await repository.reader();
+    const file = { path: Buffer.from(out), content, candidate: Buffer.from(candidate), properties, linkIfSame };
+    const [result] = await reader.writeFiles([file]);
+    await reader.close();
+    expect(lstatSync(out).ino === lstatSync(candidate).ino).toBe(expected);
+    const linked = result?.status === "written" ? result.linked : undefined;
+    expect(linked).toEqual(expected ? stampOf(out) : undefined);
+    if (!expected) expect(readFileSync(out).equals(original)).toBe(true);
   });
 });

@@ -2,10 +2,11 @@ import { closeSync, ftruncateSync } from "node:fs";
 import { throwIfAborted } from "../../base/index.ts";
 import type { FileToWrite, WriteFileResult } from "../../component/index.ts";
 import type { BlobLocation } from "../index/blob-index.ts";
-import type { FileToReuse, ReuseResult } from "../workers/protocol.ts";
+import type { ReuseResult } from "../workers/protocol.ts";
 import { createFile, refusal } from "../workers/write-file.ts";
 import type { BlobWrite } from "./blob-writes.ts";
 import type { ReadSession } from "./create-content-reader.ts";
+import { encodeReuses } from "./file-reuses.ts";
 import { findBlob, plainBytes } from "./locate-blob.ts";
 import { checkSize } from "./read-content.ts";
 import { writeNeeded } from "./write-needed.ts";
@@ -16,7 +17,7 @@ const openFilesPerGroup = 64;
 /** Blobs that are planned together, so that a pack's are loaded together. */
 const blobsPerPlan = 4096;
 /** Files of a message to a worker. */
-const candidatesPerJob = 16;
+const candidatesPerJob = 64;
 
 interface FileInWork {
   readonly number: number;
@@ -95,7 +96,9 @@ export class FileWriter {
     results: WriteFileResult[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const withCandidate = group.filter(({ file, blobs }) => file.candidate !== undefined && blobs.length > 0);
+    const withCandidate = group.filter(
+      ({ file, blobs }) => file.candidate !== undefined && (blobs.length > 0 || file.linkIfSame !== undefined),
+    );
     const jobs: Promise<void>[] = [];
     for (let at = 0; at < withCandidate.length; at += candidatesPerJob) {
       jobs.push(this.#reusePart(withCandidate.slice(at, at + candidatesPerJob), results, signal));
@@ -108,22 +111,41 @@ export class FileWriter {
     results: WriteFileResult[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const files = part.map(({ file, blobs }): FileToReuse => {
-      // Copies: a message takes the whole memory along of which a buffer is a part.
-      const candidate = new Uint8Array(file.candidate ?? []);
-      const sizes = Float64Array.from(blobs, plainBytes);
-      return { path: new Uint8Array(file.path), candidate, blobIds: new Uint8Array(file.content.blobIds), sizes };
-    });
     const { pool, session } = this.#read;
-    const reused: readonly ReuseResult[] = await pool.run({ kind: "reuse-files", session, files }, { signal });
+    const files = encodeReuses(
+      part.map(({ file, blobs }) => ({
+        ...file,
+        candidate: file.candidate ?? file.path,
+        sizes: blobs.map(plainBytes),
+      })),
+    );
+    const reused = await pool.run({ kind: "reuse-files", session, files }, { transfer: [files.buffer], signal });
     for (const [at, work] of part.entries()) {
       const result = reused[at] as ReuseResult;
-      if (result.status === "failed") {
-        results[work.number] = result;
-      } else {
-        work.fd = result.fd;
-        work.missing = result.missing;
-        results[work.number] = { status: "written", reusedBytes: result.reusedBytes };
+      const { sizeBytes } = work.file.content;
+      switch (result.status) {
+        case "failed":
+          results[work.number] = result;
+          break;
+        case "none":
+          break;
+        case "linked": {
+          const { ctimeNs, inode } = result;
+          const linked = { sizeBytes, mtimeNs: work.file.properties?.mtimeNs ?? 0n, ctimeNs, inode };
+          work.missing = [];
+          results[work.number] = { status: "written", reusedBytes: sizeBytes, properties: "set", linked };
+          break;
+        }
+        case "reused": {
+          const { fd, missing, reusedBytes, properties } = result;
+          work.fd = fd;
+          work.missing = missing;
+          results[work.number] = {
+            status: "written",
+            reusedBytes,
+            ...(properties === undefined ? {} : { properties }),
+          };
+        }
       }
     }
   }

@@ -31,14 +31,6 @@ export type StoredFile =
     }
   | { readonly status: "failed"; readonly code: string; readonly message: string };
 
-/** A new file to fill from a candidate. `sizes` has the plaintext length of each blob of `blobIds`. */
-export interface FileToReuse {
-  readonly path: Uint8Array;
-  readonly candidate: Uint8Array;
-  readonly blobIds: Uint8Array;
-  readonly sizes: Float64Array;
-}
-
 /** Work for any worker. */
 export type Job =
   | {
@@ -76,7 +68,12 @@ export type Job =
       readonly bytes: Uint8Array;
       readonly blobs: readonly LoadedBlob[];
     }
-  | { readonly kind: "reuse-files"; readonly session: number; readonly files: readonly FileToReuse[] };
+  | {
+      readonly kind: "reuse-files";
+      readonly session: number;
+      /** As `encodeReuses` wrote them. */
+      readonly files: Uint8Array;
+    };
 
 /** What every worker must do. */
 export type Order =
@@ -95,6 +92,10 @@ export interface WrittenBlobs {
 
 export type ReuseResult =
   | FailedFile
+  /** The candidate is no use; nothing was made. */
+  | { readonly status: "none" }
+  /** The candidate has a second name now. */
+  | { readonly status: "linked"; readonly ctimeNs: bigint; readonly inode: bigint }
   | {
       readonly status: "reused";
       /** Open for writing if blobs are missing, which whoever ordered the job writes, then closes; else -1. */
@@ -102,6 +103,8 @@ export type ReuseResult =
       readonly reusedBytes: number;
       /** Numbers of the blobs that the candidate does not have. */
       readonly missing: readonly number[];
+      /** As in WriteFileResult; only of a file that is complete. */
+      readonly properties?: "set" | "owner-missed";
     };
 
 export interface JobResults {

@@ -1,7 +1,10 @@
 import { hash } from "node:crypto";
 import { chmodSync, closeSync, constants, copyFileSync, fstatSync, ftruncateSync, openSync, readSync } from "node:fs";
 import { systemErrorCode } from "../../base/index.ts";
-import type { FileToReuse, ReuseResult } from "./protocol.ts";
+import { decodeReuses, type EncodedReuse } from "../content/file-reuses.ts";
+import { setProperties } from "./file-properties.ts";
+import { linkCandidate } from "./link-candidate.ts";
+import type { ReuseResult } from "./protocol.ts";
 import { createFile, refusal, writeSparse } from "./write-file.ts";
 
 const candidateFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -19,10 +22,10 @@ const cannotClone: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /** Fills files from their candidates. If it throws, none of them is left open. */
-export function reuseFiles(files: readonly FileToReuse[]): ReuseResult[] {
+export function reuseFiles(files: Uint8Array): ReuseResult[] {
   const results: ReuseResult[] = [];
   try {
-    for (const file of files) results.push(reuseFile(file));
+    for (const file of decodeReuses(files)) results.push(reuseFile(file));
   } catch (error) {
     for (const result of results) if (result.status === "reused" && result.fd !== -1) closeSync(result.fd);
     throw error;
@@ -31,30 +34,44 @@ export function reuseFiles(files: readonly FileToReuse[]): ReuseResult[] {
 }
 
 /**
- * Makes a file from a candidate that may hold the same bytes: a clone where the file system can, else a copy of the
- * pieces that are equal. Every piece is hashed as it stands in the new file or in memory, so a candidate that changes
- * meanwhile does no harm.
+ * Makes a file from a candidate that may hold the same bytes: a second name of it where nothing tells them apart, a clone
+ * where the file system can, else a copy of the pieces that are equal. But for a second name, every piece is hashed as it
+ * stands in the new file or in memory, so a candidate that changes meanwhile does no harm.
  */
-function reuseFile(file: FileToReuse): ReuseResult {
-  const source = openCandidate(Buffer.from(file.candidate));
-  let fd: number | undefined;
+function reuseFile(file: EncodedReuse): ReuseResult {
+  const source = openCandidate(file.candidate);
+  if (source === undefined) return { status: "none" };
   try {
-    const path = Buffer.from(file.path);
-    const cloned = source !== undefined && clone(source, path);
-    fd = cloned ? openSync(path, constants.O_RDWR | constants.O_NOFOLLOW) : createFile(path);
-    ftruncateSync(
-      fd,
-      file.sizes.reduce((sum, size) => sum + size, 0),
-    );
-    const { reusedBytes, missing } = comparePieces(file, cloned ? fd : source, cloned ? undefined : fd);
-    const keep = missing.length > 0 ? fd : -1;
-    if (keep !== -1) fd = undefined;
-    return { status: "reused", fd: keep, reusedBytes, missing };
+    const linked = linkCandidate(source, file, () => file.sizes.every((_, at) => isPiece(file, at, source)));
+    if (linked !== undefined) return { status: "linked", ...linked };
+    // A file of one piece is made whole by whoever has it.
+    if (file.sizes.length < 2 && !isPiece(file, 0, source)) return { status: "none" };
+    return copyCandidate(file, source);
   } catch (error) {
     return refusal(error);
   } finally {
+    closeSync(source);
+  }
+}
+
+function copyCandidate(file: EncodedReuse, source: number): ReuseResult {
+  const { path, properties } = file;
+  let fd: number | undefined;
+  try {
+    const cloned = clone(source, path);
+    fd = cloned ? openSync(path, constants.O_RDWR | constants.O_NOFOLLOW) : createFile(path);
+    ftruncateSync(fd, file.sizeBytes);
+    const { reusedBytes, missing } = comparePieces(file, cloned ? fd : source, cloned ? undefined : fd);
+    if (missing.length > 0) {
+      const keep = fd;
+      fd = undefined;
+      return { status: "reused", fd: keep, reusedBytes, missing };
+    }
+    const done = { status: "reused", fd: -1, reusedBytes, missing } as const;
+    if (properties === undefined) return done;
+    return { ...done, properties: setProperties(fd, properties) ? "set" : "owner-missed" };
+  } finally {
     if (fd !== undefined) closeSync(fd);
-    if (source !== undefined) closeSync(source);
   }
 }
 
@@ -86,18 +103,16 @@ function clone(source: number, path: Buffer): boolean {
 
 /** Compares the pieces of `from` with what they should be, and copies those that are right to `to`, if it is given. */
 function comparePieces(
-  file: FileToReuse,
-  from: number | undefined,
+  file: EncodedReuse,
+  from: number,
   to: number | undefined,
 ): { readonly reusedBytes: number; readonly missing: number[] } {
-  const ids = Buffer.from(file.blobIds.buffer, file.blobIds.byteOffset, file.blobIds.length);
   const missing: number[] = [];
   let reusedBytes = 0;
   let position = 0;
   for (const [number, size] of file.sizes.entries()) {
-    const piece = from === undefined ? undefined : readPiece(from, position, size);
-    const id = ids.subarray(number * 32, number * 32 + 32);
-    if (piece?.length === size && hash("sha256", piece, "buffer").equals(id)) {
+    const piece = readPiece(from, position, size);
+    if (matches(file, number, piece)) {
       if (to !== undefined) writeSparse(to, piece, position);
       reusedBytes += size;
     } else {
@@ -108,13 +123,28 @@ function comparePieces(
   return { reusedBytes, missing };
 }
 
+/** Whether the candidate has this piece where it should be. */
+function isPiece(file: EncodedReuse, number: number, from: number): boolean {
+  let position = 0;
+  for (let before = 0; before < number; before += 1) position += file.sizes[before] as number;
+  return matches(file, number, readPiece(from, position, file.sizes[number] ?? 0));
+}
+
+function matches({ sizes, blobIds }: EncodedReuse, number: number, piece: Buffer): boolean {
+  if (piece.length !== sizes[number]) return false;
+  return hash("sha256", piece, "buffer").equals(blobIds.subarray(number * 32, number * 32 + 32));
+}
+
+/** Pieces are read into memory that is used again. */
+let pieceMemory = Buffer.allocUnsafeSlow(64 << 10);
+
 function readPiece(fd: number, position: number, size: number): Buffer {
-  const piece = Buffer.allocUnsafe(size);
+  if (pieceMemory.length < size) pieceMemory = Buffer.allocUnsafeSlow(size);
   let length = 0;
   while (length < size) {
-    const count = readSync(fd, piece, length, size - length, position + length);
+    const count = readSync(fd, pieceMemory, length, size - length, position + length);
     if (count === 0) break;
     length += count;
   }
-  return piece.subarray(0, length);
+  return pieceMemory.subarray(0, length);
 }

@@ -39,7 +39,7 @@ describe("the worker pool", () => {
     const pool = new WorkerPool({ threads: 1, program: program("") });
     const repository = new BareRepository(new MemoryBackend(), pool);
     const session = await pool.openSession({ key: testKey });
-    const jobs = [1, 2, 3].map(() => pool.run({ kind: "reuse-files", session, files: [] }));
+    const jobs = [1, 2, 3].map(() => pool.run({ kind: "reuse-files", session, files: new Uint8Array() }));
     const ended = Promise.allSettled(jobs);
     await pool.close();
     for (const result of await ended) {
