@@ -24,11 +24,12 @@ export interface Restorable {
 }
 
 /**
- * The same component, as a restore sees it. Call order: stage, swap, then settle; or revert at any point instead.
+ * The same component, as a restore sees it. Call order: stage, swap, then settle; or revert at any point instead, after
+ * swapBack if a swap may have begun.
  *
  * A target keeps no state in memory that a later call needs: names of what is staged follow from
  * `context.operationId`, anything else is written to `context.workDirectory` before it is needed. So after a crash a new
- * instance in a new process is given the same context and told `revert` or `settle`. All calls are idempotent.
+ * instance in a new process is given the same context and told `swapBack`, `revert` or `settle`. All calls are idempotent.
  */
 export interface Target {
   readonly id: SourceId;
@@ -45,7 +46,14 @@ export interface Target {
    */
   swap(context: TargetContext, deadlineMs: number): Promise<SwapReport>;
 
-  /** From any state, killed at any point: the old data is live again and nothing staged is left. */
+  /**
+   * From any state, killed at any point: the old data is live again. Runs inside the hold, so it does no more than that:
+   * what was staged may stay for `revert`. What clients write from then on is theirs: called again, and `revert` after
+   * it, keep that.
+   */
+  swapBack(context: TargetContext): Promise<void>;
+
+  /** Does what `swapBack` does, unless it has been done, and drops what is staged: nothing of the restore is left. */
   revert(context: TargetContext): Promise<void>;
 
   /** After all targets have swapped: drops the old data. Killed and called again, it ends with new data only. */

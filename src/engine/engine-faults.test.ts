@@ -249,8 +249,10 @@ describe("a restore", () => {
 
   it("is undone inside the hold when its point of no return cannot be recorded", async () => {
     const before = state();
+    const heldAtSwapBack: boolean[] = [];
     const heldAtRevert: boolean[] = [];
     at = (source, verb, when) => {
+      if (verb === "swapBack") heldAtSwapBack.push(gateway.held);
       if (verb === "revert") heldAtRevert.push(gateway.held);
       if (source !== "service:b" || verb !== "swap" || when !== "after") return;
       const operations = join(stateDirectory(), "operations");
@@ -260,7 +262,8 @@ describe("a restore", () => {
     };
     const run = restoreBackup(context(), environment(), { backup: backup.id });
     await expect(run).rejects.toMatchObject({ code: "STATE_UNUSABLE" });
-    expect(heldAtRevert).toEqual([true, true, true, true]);
+    expect(heldAtSwapBack).toEqual([true, true, true, true]);
+    expect(heldAtRevert).toEqual([false, false, false, false]);
     expect(state()).toEqual(before);
   });
 

@@ -254,15 +254,17 @@ describe("a restore", () => {
     expect(leftovers()).toEqual([]);
   });
 
-  it("reverts inside the hold when one swap fails", async () => {
-    const heldAtRevert: boolean[] = [];
+  it("swaps back inside the hold when one swap fails, and drops what was staged after it", async () => {
+    const held: Record<string, boolean[]> = { swapBack: [], revert: [] };
     at = (source, verb, when) => {
-      if (verb === "revert") heldAtRevert.push(gateway.held);
+      held[verb]?.push(gateway.held);
       if (source === "service:c" && verb === "swap" && when === "after") throw new Error("planted");
     };
     await expect(restoreBackup(context(), environment(), { backup: backup.id })).rejects.toThrow("planted");
-    expect(heldAtRevert).toHaveLength(6);
-    expect(heldAtRevert.every(Boolean)).toBe(true);
+    expect(held).toEqual({
+      swapBack: [true, true, true, true, true, true],
+      revert: [false, false, false, false, false, false],
+    });
   });
 
   it("keeps the journal when undoing fails too, and the next operation undoes it", async () => {
@@ -270,7 +272,8 @@ describe("a restore", () => {
     let broken = true;
     at = (source, verb, when) => {
       if (source === "service:b" && verb === "swap" && when === "after") throw new Error("planted swap");
-      if (source === "service:a" && verb === "revert" && when === "before" && broken) throw new Error("planted revert");
+      const undoes = verb === "swapBack" || verb === "revert";
+      if (source === "service:a" && undoes && when === "before" && broken) throw new Error("planted revert");
     };
     const run = restoreBackup(context(), environment(), { backup: backup.id });
     await expect(run).rejects.toMatchObject({ code: "RECOVERY_FAILED" });
@@ -286,14 +289,50 @@ describe("a restore", () => {
   it("has been undone by the next operation also when that took longer than requests could be held", async () => {
     const before = state();
     at = (source, verb) => {
-      if (source === "service:b" && (verb === "swap" || verb === "revert")) throw new Error("planted");
+      if (source === "service:b" && ["swap", "swapBack", "revert"].includes(verb)) throw new Error("planted");
     };
     const run = restoreBackup(context(), environment(), { backup: backup.id });
     await expect(run).rejects.toMatchObject({ code: "RECOVERY_FAILED" });
     at = (source, verb, when) => {
-      if (source === "service:b" && verb === "revert" && when === "after") gateway.lose();
+      if (source === "service:b" && verb === "swapBack" && when === "after") gateway.lose();
     };
     await createBackup(context(), environment(), { live: true });
+    expect(state()).toEqual(before);
+    expect(leftovers()).toEqual([]);
+  });
+
+  it("is undone by the next operation: swapped back under a hold, what was staged dropped after it", async () => {
+    at = (source, verb) => {
+      if (source === "service:b" && ["swap", "swapBack", "revert"].includes(verb)) throw new Error("planted");
+    };
+    const run = restoreBackup(context(), environment(), { backup: backup.id });
+    await expect(run).rejects.toMatchObject({ code: "RECOVERY_FAILED" });
+    const held: Record<string, boolean[]> = { swapBack: [], revert: [] };
+    at = (_source, verb, when) => {
+      if (when === "after") held[verb]?.push(gateway.held);
+    };
+    await createBackup(context(), environment(), { live: true });
+    expect(held).toEqual({ swapBack: [true, true, true], revert: [false, false, false] });
+  });
+
+  it("whose component has left the configuration is undone for all others, and says what to put back", async () => {
+    const before = state();
+    at = (source, verb) => {
+      if (source === "service:b" && ["swap", "swapBack", "revert"].includes(verb)) throw new Error("planted");
+      if (source !== "service:b" && verb === "swapBack") throw new Error("planted");
+    };
+    const run = restoreBackup(context(), environment(), { backup: backup.id });
+    await expect(run).rejects.toMatchObject({ code: "RECOVERY_FAILED" });
+    at = () => undefined;
+    const whole = environment();
+    const without = { ...whole, components: whole.components.filter(({ id }) => id !== "service:b") };
+    const next = createBackup(context(), without, { live: true });
+    await expect(next).rejects.toMatchObject({
+      code: "RECOVERY_FAILED",
+      message: expect.stringContaining("service:b took part and is no longer in the configuration"),
+      remedy: expect.stringContaining("Put service:b back into the configuration"),
+    });
+    await createBackup(context(), whole, { live: true });
     expect(state()).toEqual(before);
     expect(leftovers()).toEqual([]);
   });

@@ -33,7 +33,10 @@ export async function recoverEnvironment(context: EngineContext, environment: En
         `The ${begin.kind} ${begin.operation} of ${begin.at} was interrupted, and undoing it failed: ${messageOf(error)}`,
         {
           facts: { operation: begin.operation, kind: begin.kind, environment: environment.id },
-          remedy: "Mend the cause and run any command on the environment again: it goes on where this stopped.",
+          remedy:
+            isHoldfastError(error, "SOURCE_NOT_FOUND") && error.remedy !== undefined
+              ? error.remedy
+              : "Mend the cause and run any command on the environment again: it goes on where this stopped.",
           cause: error,
         },
       );
@@ -102,11 +105,14 @@ async function recoverBackup(
 ): Promise<string> {
   await environment.gateway?.releaseAbandoned();
   if (steps.has("hold") && !steps.has("store")) await runLastHook(context, environment, "afterRelease");
-  for (const { source: id } of begin.components) {
-    const source: Source = componentOf(environment, id).source();
+  const { present, missing } = componentsOf(environment, begin);
+  for (const { component } of present) {
+    const { id } = component;
+    const source: Source = component.source();
     await source.recover(componentContext(context, folder, begin, id, { store: nothingToStore }));
     await source.dispose();
   }
+  refuseMissing(environment, begin, missing);
   const snapshots = await context.repository.snapshots();
   const snapshot = snapshots.find(({ tags }) => tags.includes(`backup:${begin.backup}`));
   if (snapshot === undefined) return "undone: no backup was made";
@@ -126,61 +132,92 @@ async function recoverRestore(
   steps: ReadonlySet<string>,
 ): Promise<string> {
   await environment.gateway?.releaseAbandoned();
-  const targets = begin.components.map(({ source, folder: below }): [Target, TargetContext] => [
-    componentOf(environment, source).target(below),
-    componentContext(context, folder, begin, source, { contents: nothingToRead }),
+  const { present, missing } = componentsOf(environment, begin);
+  const targets = present.map(({ component, below }): [Target, TargetContext] => [
+    component.target(below),
+    componentContext(context, folder, begin, component.id, { contents: nothingToRead }),
   ]);
   if (steps.has("swapped")) {
     for (const [target, targetContext] of targets) await target.settle(targetContext);
+    refuseMissing(environment, begin, missing);
     return `finished: restored to ${begin.backup}`;
   }
   // Beside each other: requests may be held meanwhile.
-  const revertAll = async (): Promise<void> => {
-    const results = await Promise.allSettled(targets.map(([target, targetContext]) => target.revert(targetContext)));
+  const undoAll = async (undo: (target: Target, targetContext: TargetContext) => Promise<void>): Promise<void> => {
+    const results = await Promise.allSettled(targets.map(([target, targetContext]) => undo(target, targetContext)));
     const failure = results.find((result) => result.status === "rejected");
     if (failure !== undefined) throw failure.reason;
   };
-  if (steps.has("swap") && environment.gateway !== undefined)
-    await heldIfPossible(context, environment, begin, revertAll);
-  else await revertAll();
+  if (steps.has("swap") && environment.gateway !== undefined) {
+    await heldIfPossible(context, environment, begin, () =>
+      undoAll((target, targetContext) => target.swapBack(targetContext)),
+    );
+  }
+  // After the release: dropping what was staged may take longer than a client waits.
+  await undoAll((target, targetContext) => target.revert(targetContext));
+  refuseMissing(environment, begin, missing);
   return "undone: the environment is as it was before the restore";
 }
 
 /**
- * A half-swapped environment must come back even if its requests do not drain, its gateway is down, or dropping what was
- * staged takes longer than requests may be held.
+ * A half-swapped environment must come back even if its requests do not drain, its gateway is down, or exchanging back
+ * takes longer than requests may be held.
  */
 async function heldIfPossible(
   context: EngineContext,
   environment: Environment,
   begin: OperationBegin,
-  revertAll: () => Promise<void>,
+  swapAllBack: () => Promise<void>,
 ): Promise<void> {
   let begun = false;
-  let reverted = false;
+  let isBack = false;
   try {
     await whileHeld(context, environment, `recovery of ${begin.operation}`, async () => {
       begun = true;
-      await revertAll();
-      reverted = true;
+      await swapAllBack();
+      isBack = true;
     });
   } catch (error) {
     const onlyTheHold = error instanceof HoldfastError && /^(GATEWAY|HOLD)_/.test(error.code);
-    if (!onlyTheHold || (begun && !reverted)) throw error;
-    context.log.warn(reverted ? "The hold was lost while reverting" : "Reverting without a hold", {
+    if (!onlyTheHold || (begun && !isBack)) throw error;
+    context.log.warn(isBack ? "The hold was lost while exchanging back" : "Exchanging back without a hold", {
       reason: error.message,
     });
-    if (!reverted) await revertAll();
+    if (!isBack) await swapAllBack();
   }
 }
 
-function componentOf(environment: Environment, id: string): Environment["components"][number] {
-  const component = environment.components.find((one) => one.id === id);
-  if (component !== undefined) return component;
-  throw new HoldfastError("SOURCE_NOT_FOUND", `${id} is no longer in the configuration of ${environment.id}.`, {
-    facts: { source: id },
-    remedy: "Put it back into the configuration until the interrupted operation has been undone.",
-  });
+interface InterruptedComponents {
+  readonly present: readonly { readonly component: Environment["components"][number]; readonly below?: string }[];
+  /** Ids of those that are no longer in the configuration: how to reach them is not known any more. */
+  readonly missing: readonly SourceId[];
+}
+
+function componentsOf(environment: Environment, begin: OperationBegin): InterruptedComponents {
+  const byId = new Map(environment.components.map((component) => [component.id, component]));
+  const present: { component: Environment["components"][number]; below?: string }[] = [];
+  const missing: SourceId[] = [];
+  for (const { source, folder } of begin.components) {
+    const component = byId.get(source);
+    if (component === undefined) missing.push(source);
+    else present.push({ component, ...(folder === undefined ? {} : { below: folder }) });
+  }
+  return { present, missing };
+}
+
+/** Called once all others are recovered. @throws HoldfastError SOURCE_NOT_FOUND */
+function refuseMissing(environment: Environment, begin: OperationBegin, missing: readonly SourceId[]): void {
+  if (missing.length === 0) return;
+  const names = missing.join(", ");
+  const are = missing.length === 1 ? "is" : "are";
+  throw new HoldfastError(
+    "SOURCE_NOT_FOUND",
+    `${names} took part and ${are} no longer in the configuration of ${environment.id}; every other component has been recovered.`,
+    {
+      facts: { missing: names, operation: begin.operation },
+      remedy: `Put ${names} back into the configuration as before, run any command on ${environment.id}, for example backup:create, and remove ${missing.length === 1 ? "it" : "them"} again after that.`,
+    },
+  );
 }
 
 function componentContext<T>(

@@ -113,7 +113,6 @@ class RestoreRun {
   readonly #swaps = new Map<SourceId, SwapReport>();
   #hold: HoldFigures | null = null;
   #hasSwapped = false;
-  #reverted = false;
 
   constructor(
     context: EngineContext,
@@ -147,7 +146,7 @@ class RestoreRun {
       await this.#swapHeld();
     } catch (error) {
       if (!this.#hasSwapped) {
-        await this.#revertAfter(error);
+        await this.#undoAfter(error, (target, targetContext) => target.revert(targetContext));
         await this.#afterRestore();
         this.#operation.folder.remove();
         throw error;
@@ -229,16 +228,19 @@ class RestoreRun {
       this.#operation.folder.record({ step: "swapped" });
       this.#hasSwapped = true;
     } catch (error) {
-      await this.#revertAfter(error);
+      // Dropping what was staged may take long, so that is done after the release.
+      await this.#undoAfter(error, (target, targetContext) => target.swapBack(targetContext));
       throw error;
     }
   }
 
-  /** Idempotent. If reverting itself fails, the journal stays for recovery and both errors are told. */
-  async #revertAfter(reason: unknown): Promise<void> {
-    if (this.#reverted) return;
+  /** If undoing itself fails, the journal stays for recovery and both errors are told. */
+  async #undoAfter(
+    reason: unknown,
+    undo: (target: Target, targetContext: TargetContext) => Promise<void>,
+  ): Promise<void> {
     const results = await Promise.allSettled(
-      this.#components.map(({ target, targetContext }) => target.revert(targetContext)),
+      this.#components.map(({ target, targetContext }) => undo(target, targetContext)),
     );
     const failure = results.find((result) => result.status === "rejected");
     if (failure !== undefined) {
@@ -251,7 +253,6 @@ class RestoreRun {
         },
       );
     }
-    this.#reverted = true;
   }
 
   /** False if old data is still there: everything is restored all the same, and the journal stays for recovery. */

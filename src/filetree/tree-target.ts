@@ -151,7 +151,7 @@ export class TreeTarget implements Target {
     }
   }
 
-  async revert(context: TargetContext): Promise<void> {
+  async swapBack(context: TargetContext): Promise<void> {
     const staging = readStaging(context);
     if (staging === undefined) return;
     const plan = readPlan(context);
@@ -160,6 +160,10 @@ export class TreeTarget implements Target {
       this.#undo(staging.place, plan);
       writeDurably(undoneFile(context), { undone: true });
     }
+  }
+
+  async revert(context: TargetContext): Promise<void> {
+    await this.swapBack(context);
     await this.#discard(context);
   }
 

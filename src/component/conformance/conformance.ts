@@ -254,6 +254,27 @@ function describeTarget(current: () => ComponentUnderTest): void {
     });
   }
 
+  for (const reached of ["nothing", "stage", "swap"] as const) {
+    it(`swaps back on a new instance after ${reached}: what clients write then stays, also after revert`, async () => {
+      const component = current();
+      const backup = await takeBackup(component.source());
+      await component.mutate(2);
+      const before = await component.liveState();
+      await using context = await makeTestContext({ contents: backup.contents });
+      await advanceTo(reached, component, context, backup);
+      await component.target().swapBack(context);
+      expect(await component.liveState()).toBe(before);
+      await component.mutate(8);
+      const written = await component.liveState();
+      expect(written).not.toBe(before);
+      await component.target().swapBack(context);
+      expect(await component.liveState()).toBe(written);
+      await component.target().revert(context);
+      expect(await component.liveState()).toBe(written);
+      expect(await component.leftovers()).toEqual([]);
+    });
+  }
+
   it("settles on a new instance, twice: only the new data is left", async () => {
     const component = current();
     const wanted = await component.liveState();

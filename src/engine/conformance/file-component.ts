@@ -17,7 +17,8 @@ import {
 } from "../../component/index.ts";
 import type { Component } from "../environment.ts";
 
-export type Verb = "prepare" | "freeze" | "read" | "dispose" | "recover" | "stage" | "swap" | "revert" | "settle";
+export type Verb =
+  "prepare" | "freeze" | "read" | "dispose" | "recover" | "stage" | "swap" | "swapBack" | "revert" | "settle";
 
 /** Called before and after a verb acts; a test throws or kills there. */
 export type AtVerb = (source: SourceId, verb: Verb, when: "before" | "after") => void | Promise<void>;
@@ -152,11 +153,24 @@ class FileTarget implements Target {
     return { durationMs: 0, facts: { method: "rename twice" } };
   }
 
+  async swapBack(context: TargetContext): Promise<void> {
+    await this.#at(this.id, "swapBack", "before");
+    this.#exchangeBack(context);
+    await this.#at(this.id, "swapBack", "after");
+  }
+
+  #exchangeBack(context: TargetContext): void {
+    const { live, staged, old, none } = this.#names(context);
+    const swapped = (existsSync(old) || existsSync(none)) && !existsSync(staged);
+    if (swapped && existsSync(live)) renameSync(live, staged);
+    if (existsSync(old)) renameSync(old, live);
+  }
+
   async revert(context: TargetContext): Promise<void> {
     await this.#at(this.id, "revert", "before");
-    const { live, staged, old, none } = this.#names(context);
-    if (existsSync(old)) renameSync(old, live);
-    else if (existsSync(none) && !existsSync(staged)) rmSync(live, { force: true });
+    this.#exchangeBack(context);
+    const { staged, none } = this.#names(context);
+    rmSync(none, { force: true });
     rmSync(staged, { force: true });
     await this.#at(this.id, "revert", "after");
   }

@@ -7,7 +7,7 @@ import { checkProgram, DumpRun, runRestore } from "./command-run.ts";
 
 /**
  * A restore command has one effect only: so `stage` brings the dump here and rehearses the dump command, and `swap`, in
- * the hold, takes a safety dump of the live data and runs the restore command. `revert` loads the safety dump. This is
+ * the hold, takes a safety dump of the live data and runs the restore command. `swapBack` loads the safety dump. This is
  * as atomic as the restore command is itself; the report says so.
  */
 export class CommandTarget implements Target {
@@ -76,7 +76,7 @@ export class CommandTarget implements Target {
     return { durationMs: context.clock.monotonicMs() - startedAt, facts };
   }
 
-  async revert(context: TargetContext): Promise<void> {
+  async swapBack(context: TargetContext): Promise<void> {
     const paths = workPaths(context);
     if (await exists(paths.begun)) {
       try {
@@ -93,7 +93,14 @@ export class CommandTarget implements Target {
           },
         );
       }
+      // From here on clients may write: the safety dump must not be loaded over that, also not after a power cut.
+      await rm(paths.begun, { force: true });
+      await syncFile(context.workDirectory);
     }
+  }
+
+  async revert(context: TargetContext): Promise<void> {
+    await this.swapBack(context);
     await this.settle(context);
   }
 

@@ -32,7 +32,7 @@ const pingTimeoutMs = 500;
  * that differ, are taken off before and put back after it. A marker table that moves along tells whether the rename happened.
  *
  * `stage` leaves two sessions open, so that `swap` and what follows need not connect inside the hold; where they are gone, new
- * ones are opened. `settle` and `revert` close them. Before anything is changed, whatever a dead process of the same operation
+ * ones are opened. `settle`, `swapBack` and `revert` close them. Before anything is changed, whatever a dead process of the same operation
  * left running on the server is ended: see `openInRole`.
  */
 export class MariadbTarget implements Target {
@@ -106,7 +106,22 @@ export class MariadbTarget implements Target {
     }
   }
 
+  async swapBack(context: TargetContext): Promise<void> {
+    await this.#undo(context);
+  }
+
   async revert(context: TargetContext): Promise<void> {
+    await this.#undo(context, async (work, names) => {
+      await refuseStrandedTables(work, names);
+      await dropSchemas(work, [names.old, names.staged]);
+    });
+  }
+
+  /** Exchanges back if that has not been done, then does the rest. */
+  async #undo(
+    context: TargetContext,
+    rest?: (work: MariadbSession, names: SchemaNames) => Promise<void>,
+  ): Promise<void> {
     const names = this.#names(context);
     const journal = new SwapJournal(context.workDirectory);
     if (await journal.readSettled()) {
@@ -119,9 +134,11 @@ export class MariadbTarget implements Target {
       const { work } = await this.#sessions(context);
       await work.query("SET SESSION lock_wait_timeout = DEFAULT");
       const record = await journal.readSwap();
-      if (record !== undefined) await undoSwap(work, names, record);
-      await refuseStrandedTables(work, names);
-      await dropSchemas(work, [names.old, names.staged]);
+      if (record !== undefined) {
+        await undoSwap(work, names, record);
+        await journal.removeSwap();
+      }
+      await rest?.(work, names);
     } finally {
       await this.#close();
     }

@@ -1,4 +1,4 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../base/index.ts";
 import type { SequenceDefault } from "./sequence-defaults.ts";
@@ -58,6 +58,12 @@ export class SwapJournal {
     return this.#write("swap.json", record);
   }
 
+  /** Once the swap has been undone, so that it is not undone again over what clients change from then on. */
+  async removeSwap(): Promise<void> {
+    await rm(join(this.#folder, "swap.json"), { force: true });
+    await this.#syncFolder();
+  }
+
   /** True once the old data is being dropped: from then on there is no way back. */
   async readSettled(): Promise<boolean> {
     return (await this.#read<true>("settled.json")) ?? false;
@@ -84,6 +90,10 @@ export class SwapJournal {
       await file.sync();
     }
     await rename(`${path}.new`, path);
+    await this.#syncFolder();
+  }
+
+  async #syncFolder(): Promise<void> {
     await using folder = await open(this.#folder, "r");
     await folder.sync();
   }

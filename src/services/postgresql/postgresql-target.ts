@@ -153,24 +153,18 @@ export class PostgresqlTarget implements Target {
     }
   }
 
+  async swapBack(context: TargetContext): Promise<void> {
+    const { connection, names } = this.#at(context);
+    await this.#inMaintenance(connection, (maintenance) => exchangeBack(maintenance, connection, names));
+  }
+
   async revert(context: TargetContext): Promise<void> {
     const { connection, names } = this.#at(context);
     await this.#inMaintenance(connection, async (maintenance) => {
-      // A psql of the dead process may still be about to make or fill the staged database.
-      await endSessions(maintenance, { applicationName: connection.applicationName });
-      const state = await readState(maintenance, names);
-      if (state.old) {
-        const renames = [
-          ...(state.live ? [{ from: names.live, to: names.staged }] : []),
-          { from: names.old, to: names.live },
-        ];
-        if (state.live && state.staged) await dropDatabase(maintenance, names.staged);
-        await renameAtOnce(maintenance, renames, revertDeadlineMs);
-      } else if (state.absent && state.live && !state.staged) {
-        await dropDatabase(maintenance, names.live);
-      }
-      await dropDatabase(maintenance, names.staged);
+      await exchangeBack(maintenance, connection, names);
+      // The sign that there was no database goes first: without the staged one beside it, it would condemn a live one.
       await dropDatabase(maintenance, names.absent);
+      await dropDatabase(maintenance, names.staged);
     });
   }
 
@@ -218,6 +212,27 @@ export class PostgresqlTarget implements Target {
         { remedy: "The next command tries again; the live database was not changed.", cause: dropError },
       );
     }
+  }
+}
+
+/** From any state: the old database, or none if there was none, has the live name; the new one may have the staged name. */
+async function exchangeBack(
+  maintenance: PostgresqlSession,
+  connection: PostgresqlConnection,
+  names: ScratchNames,
+): Promise<void> {
+  // A psql of the dead process may still be about to make or fill the staged database.
+  await endSessions(maintenance, { applicationName: connection.applicationName });
+  const state = await readState(maintenance, names);
+  if (state.old) {
+    if (state.live && state.staged) await dropDatabase(maintenance, names.staged);
+    const renames = [
+      ...(state.live ? [{ from: names.live, to: names.staged }] : []),
+      { from: names.old, to: names.live },
+    ];
+    await renameAtOnce(maintenance, renames, revertDeadlineMs);
+  } else if (state.absent && state.live && !state.staged) {
+    await renameAtOnce(maintenance, [{ from: names.live, to: names.staged }], revertDeadlineMs);
   }
 }
 

@@ -107,6 +107,11 @@ export class RedisTarget implements Target {
     return { durationMs, facts: { method: "swapdb", databases: plan.pairs.length } };
   }
 
+  /** All of it: the server drops what was staged in the background, in the transaction that exchanges back. */
+  async swapBack(context: TargetContext): Promise<void> {
+    await this.revert(context);
+  }
+
   async revert(context: TargetContext): Promise<void> {
     const plan = await readPlan(context.workDirectory);
     if (plan === undefined) return;

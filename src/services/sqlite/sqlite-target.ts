@@ -105,6 +105,11 @@ export class SqliteTarget implements Target {
     return { durationMs: context.clock.monotonicMs() - startedAt, facts };
   }
 
+  /** All of it: what is left to drop then is a few files, each unlinked whole. */
+  async swapBack(context: TargetContext): Promise<void> {
+    await this.revert(context);
+  }
+
   async revert(context: TargetContext): Promise<void> {
     const plan = await readPlan(context.workDirectory);
     if (plan === undefined) return;
