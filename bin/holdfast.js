@@ -9,6 +9,14 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// Until the program listens itself: nothing has been begun by then, so there is nothing to undo.
+var signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+function interrupted() {
+  process.exit(130);
+}
+signals.forEach(function (signal) {
+  process.on(signal, interrupted);
+});
 import("../dist/program/holdfast.js")
   .then(
     function (main) {
@@ -23,7 +31,11 @@ import("../dist/program/holdfast.js")
     }
   )
   .then(function (main) {
-    return main.run();
+    var running = main.run();
+    signals.forEach(function (signal) {
+      process.removeListener(signal, interrupted);
+    });
+    return running;
   })
   .catch(function (error) {
     process.stderr.write("holdfast: cannot start: " + ((error && error.stack) || error) + "\n");

@@ -142,6 +142,37 @@ describe("the program", () => {
     expect((await holdfast("repo:unlock")).err).toContain("Removed 0 locks");
   });
 
+  test("stops with exit code 130 also when the signal comes while it is still being loaded", async () => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      const loading = join(folder, "loading.cjs");
+      await writeFile(
+        loading,
+        `require("node:module").registerHooks({ load(url, context, next) {
+           if (/[/](main|program)[/]holdfast[.][jt]s$/.test(url)) process.kill(process.pid, "${signal}");
+           return next(url, context);
+         } });`,
+      );
+      const child = spawn(
+        process.execPath,
+        ["--require", loading, program, "-e", "slow", "backup:create", "--live", "--yes"],
+        { cwd: folder, stdio: ["ignore", "pipe", "pipe"] },
+      );
+      const { exit, out, err } = await outcome(child);
+      expect([signal, exit, out], err).toEqual([signal, 130, ""]);
+    }
+  });
+
+  test("refuses what it cannot do: --branch-from and --resources-init", async () => {
+    for (const option of [
+      ["--branch-from", "slow"],
+      ["--resources-init", "parent"],
+    ]) {
+      const { exit, out, err } = await holdfast("backup:restore", ...option, "--yes");
+      expect([exit, out]).toEqual([1, ""]);
+      expect(err).toContain(`${option[0]} has no use`);
+    }
+  });
+
   test("runs the gateway, through which a safe backup holds and releases", async () => {
     const gateway = start(["gateway"]);
     try {

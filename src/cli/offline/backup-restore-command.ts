@@ -47,12 +47,9 @@ export function registerBackupRestore(program: Command, run: RunCommand): void {
       .option("--no-code", "leave the code as it is")
       .option("--no-resources", "leave the resources as they are (Holdfast sets none)")
       .addOption(
-        new Option("--resources-init <strategy>", "resources of new containers (Holdfast sets none)").choices([
-          "backup",
-          "parent",
-          "default",
-          "minimum",
-        ]),
+        new Option("--resources-init <strategy>", "resources of new containers (refused: Holdfast makes none)").choices(
+          ["backup", "parent", "default", "minimum"],
+        ),
       )
       .option(
         "--only <source[:path]>",
@@ -73,6 +70,13 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
       {
         remedy: "Add the environment to the configuration and name it with --target, or restore with --into DIRECTORY.",
       },
+    );
+  }
+  if (options.resourcesInit !== undefined) {
+    throw new HoldfastError(
+      "INPUT_INVALID",
+      "Holdfast makes no containers and sets no resources, so --resources-init has no use.",
+      { remedy: "Leave the option out, and set resources where the environment is made." },
     );
   }
   await using session = await Session.open(invocation);
