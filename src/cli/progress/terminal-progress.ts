@@ -152,14 +152,16 @@ export class TerminalProgress implements ProgressDisplay {
 export function cutToWidth(text: string, width: number): string {
   let used = 0;
   let cut = "";
-  // oxlint-disable-next-line no-control-regex -- escape sequences are control characters
-  for (const [part] of text.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
-    if (part.startsWith("\u001b")) {
-      cut += part;
+  let inEscape = false;
+  for (const character of text) {
+    if (character === "\u001b") inEscape = true;
+    if (inEscape) {
+      cut += character;
+      inEscape = character !== "m";
       continue;
     }
-    used += displayWidth(part);
-    if (used <= width) cut += part;
+    used += displayWidth(character);
+    if (used <= width) cut += character;
   }
   return cut;
 }

@@ -1,11 +1,11 @@
+import { stripVTControlCharacters } from "node:util";
 import { displayWidth } from "../output/table.ts";
 
 /** Where the text of a phase begins, behind its name. */
 const indent = 11;
 
 /** Columns that a line takes; escape sequences take none. */
-// oxlint-disable-next-line no-control-regex -- escape sequences are control characters
-const lineWidth = (text: string): number => displayWidth(text.replace(/\u001b\[[0-9;]*m/g, ""));
+const lineWidth = (text: string): number => displayWidth(stripVTControlCharacters(text));
 
 /**
  * A finished line in a window of `width` columns: parts that do not fit (split by " · " and ", ") go below, beneath the
