@@ -5,6 +5,7 @@ import type {
   Config,
   EnvironmentConfig,
   HooksConfig,
+  PasswordSource,
   ProjectConfig,
   RepositoryConfig,
 } from "./config.ts";
@@ -53,7 +54,7 @@ function buildRepository(
   absolute: (path: string) => string,
 ): RepositoryConfig {
   return {
-    passwordFile: absolute(data.repository.passwordFile),
+    password: passwordSource(data.repository, absolute),
     required: data.repository.required,
     replicas: data.repository.replicas.map((_, index) => {
       const replica = partAt(parts.replicas, `projects/${project}/repository/replicas/${index}`);
@@ -90,9 +91,18 @@ function buildEnvironment(
   };
 }
 
+function passwordSource(data: ProjectData["repository"], absolute: (path: string) => string): PasswordSource {
+  if (data.passwordCommand !== undefined) return { kind: "command", command: argumentVector(data.passwordCommand) };
+  if (data.passwordVariable !== undefined) return { kind: "variable", name: data.passwordVariable };
+  if (data.passwordFile === undefined) throw new TypeError("a checked configuration says where the password is");
+  return { kind: "file", file: absolute(data.passwordFile) };
+}
+
+const argumentVector = (command: string | readonly string[]): readonly string[] =>
+  typeof command === "string" ? ["/bin/sh", "-c", command] : command;
+
 function buildHooks(hooks: EnvironmentData["hooks"]): HooksConfig {
-  const commands = (list: readonly (string | readonly string[])[]): (readonly string[])[] =>
-    list.map((command) => (typeof command === "string" ? ["/bin/sh", "-c", command] : command));
+  const commands = (list: readonly (string | readonly string[])[]): (readonly string[])[] => list.map(argumentVector);
   return {
     beforeHold: commands(hooks.beforeHold),
     afterRelease: commands(hooks.afterRelease),

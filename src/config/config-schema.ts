@@ -46,7 +46,12 @@ const environment = z.strictObject({
 });
 
 const repository = z.strictObject({
-  passwordFile: path,
+  passwordFile: path.optional(),
+  passwordCommand: command.optional(),
+  passwordVariable: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable has letters, digits and underscores")
+    .optional(),
   required: z.int().min(1).default(1),
   replicas: z.array(typed.extend({ name })).min(1, "a repository has at least one replica"),
 });

@@ -80,7 +80,7 @@ describe("the configuration file", () => {
       title: "Shop",
       profile: "upsun",
       repository: {
-        passwordFile: "/srv/conf/repository.key",
+        password: { kind: "file", file: "/srv/conf/repository.key" },
         required: 1,
         replicas: [
           { type: "local", path: "/srv/conf/repository" },

@@ -22,8 +22,17 @@ export interface ProjectConfig {
   readonly environments: readonly EnvironmentConfig[];
 }
 
+/** Where the repository's password comes from; never the password itself. */
+export type PasswordSource =
+  /** The first line of a file. */
+  | { readonly kind: "file"; readonly file: string }
+  /** The first line that a command prints; an argument vector. */
+  | { readonly kind: "command"; readonly command: readonly string[] }
+  /** The value of an environment variable. */
+  | { readonly kind: "variable"; readonly name: string };
+
 export interface RepositoryConfig {
-  readonly passwordFile: string;
+  readonly password: PasswordSource;
   /** Replicas that must hold a backup before it counts as done. */
   readonly required: number;
   readonly replicas: readonly ReplicaConfig[];

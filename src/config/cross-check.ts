@@ -12,7 +12,14 @@ export function crossCheck(document: ConfigDocument, data: ConfigData): ConfigPr
 
   for (const [projectName, project] of Object.entries(data.projects)) {
     const projectPath = ["projects", projectName];
-    const { replicas, required } = project.repository;
+    const { replicas, required, passwordFile, passwordCommand, passwordVariable } = project.repository;
+    const passwords = [passwordFile, passwordCommand, passwordVariable].filter((source) => source !== undefined);
+    if (passwords.length !== 1) {
+      report(
+        [...projectPath, "repository"],
+        `${passwords.length === 0 ? "a password comes" : "the password comes"} from one of passwordFile, passwordCommand and passwordVariable; ${passwords.length} are given`,
+      );
+    }
     if (required > replicas.length) {
       report(
         [...projectPath, "repository", "required"],

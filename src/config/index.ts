@@ -6,6 +6,7 @@ export type {
   EnvironmentConfig,
   HooksConfig,
   NamedServiceConfig,
+  PasswordSource,
   ProjectConfig,
   RepositoryConfig,
 } from "./config.ts";

@@ -5,7 +5,11 @@ import { watchProcess } from "./process-host.ts";
 /** The program: one command line, then the process ends with its exit code. */
 export async function run(): Promise<void> {
   const { host, flush } = watchProcess();
-  const exitCode = await runCli(process.argv.slice(2), host, new LocalComposition({ clock: host.clock }));
+  const exitCode = await runCli(
+    process.argv.slice(2),
+    host,
+    new LocalComposition({ clock: host.clock, env: host.env }),
+  );
   await flush();
   process.exit(exitCode);
 }

@@ -3,12 +3,19 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Clock, HoldfastError, makeDirectories, programVersion, systemErrorCode } from "../base/index.ts";
 import type { Composition, InitOutcome } from "../cli/index.ts";
-import { type Config, type EnvironmentConfig, fileProblem, type ProjectConfig } from "../config/index.ts";
+import {
+  type Config,
+  type EnvironmentConfig,
+  fileProblem,
+  type PasswordSource,
+  type ProjectConfig,
+} from "../config/index.ts";
 import { openSqliteCatalog, type SqliteCatalog } from "../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../engine/index.ts";
 import type { Repository } from "../repository/index.ts";
 import { composeEnvironment } from "./compose-environment.ts";
-import { passwordFileWarning } from "./password-file.ts";
+import { newPassword, passwordFileWarning, removePasswordFile, writePasswordFile } from "./password-file.ts";
+import { describePasswordSource, type ProcessEnvironment, readPassword } from "./project-password.ts";
 import { createProjectPassword, createProjectRepository, openProjectRepository } from "./project-repository.ts";
 import { runProjectGateway } from "./project-gateway.ts";
 
@@ -17,9 +24,12 @@ export class LocalComposition implements Composition {
   readonly hostname = hostname();
   readonly version = programVersion();
   readonly #clock: Clock;
+  readonly #env: ProcessEnvironment;
 
-  constructor(options: { readonly clock: Clock }) {
+  /** `env`: the process's environment variables. */
+  constructor(options: { readonly clock: Clock; readonly env: ProcessEnvironment }) {
     this.#clock = options.clock;
+    this.#env = options.env;
   }
 
   async createState(config: Config): Promise<InitOutcome> {
@@ -41,15 +51,35 @@ export class LocalComposition implements Composition {
   }
 
   createPasswordFile(_config: Config, project: ProjectConfig): Promise<InitOutcome> {
-    return createProjectPassword(project);
+    return createProjectPassword(project, this.#env);
   }
 
   createRepository(_config: Config, project: ProjectConfig): Promise<InitOutcome> {
-    return createProjectRepository(project);
+    return createProjectRepository(project, { env: this.#env });
   }
 
-  openRepository(_config: Config, project: ProjectConfig): Promise<Repository> {
-    return openProjectRepository(project);
+  openRepository(_config: Config, project: ProjectConfig, signal: AbortSignal): Promise<Repository> {
+    return openProjectRepository(project, { env: this.#env, signal });
+  }
+
+  describePassword(project: ProjectConfig): string {
+    return describePasswordSource(project.repository.password);
+  }
+
+  async readPassword(source: PasswordSource, signal: AbortSignal): Promise<string | undefined> {
+    return readPassword(source, this.#env, signal);
+  }
+
+  newPassword(): string {
+    return newPassword();
+  }
+
+  writePasswordFile(file: string, password: string): Promise<void> {
+    return writePasswordFile(file, password);
+  }
+
+  removePasswordFile(file: string): Promise<void> {
+    return removePasswordFile(file);
   }
 
   environment(
@@ -67,7 +97,9 @@ export class LocalComposition implements Composition {
 
   async warnings(config: Config): Promise<readonly string[]> {
     const found = await Promise.all(
-      config.projects.map(({ repository }) => passwordFileWarning(repository.passwordFile)),
+      config.projects.flatMap(({ repository: { password } }) =>
+        password.kind === "file" ? [passwordFileWarning(password.file)] : [],
+      ),
     );
     return found.filter((warning) => warning !== undefined);
   }

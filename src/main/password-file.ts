@@ -28,25 +28,48 @@ export async function readPasswordFile(file: string): Promise<string | undefined
   return password;
 }
 
-/** Makes the file with 256 random bits, mode 0600, whole or not at all. False if it is there already. */
+/** 256 random bits as text. */
+export function newPassword(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+/** Makes the file with a new password, mode 0600, whole or not at all. False if it is there already. */
 export async function createPasswordFile(file: string): Promise<boolean> {
   if ((await readPasswordFile(file)) !== undefined) return false;
+  await writePasswordFile(file, newPassword());
+  return true;
+}
+
+/** Writes a password into the file, mode 0600, whole or not at all, in place of what was there. @throws STATE_UNUSABLE */
+export async function writePasswordFile(file: string, password: string): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}`);
   try {
     await makeDirectories(dirname(file), 0o700);
     const handle = await open(temporary, "wx", 0o600);
     try {
-      await handle.writeFile(`${randomBytes(32).toString("base64url")}\n`);
+      await handle.writeFile(`${password}\n`);
       await handle.sync();
     } finally {
       await handle.close();
     }
     await rename(temporary, file);
     await syncFolder(dirname(file));
-    return true;
   } catch (error) {
     await rm(temporary, { force: true });
     throw new HoldfastError("STATE_UNUSABLE", `The password file ${file} cannot be made: ${fileProblem(error)}.`, {
+      facts: { file },
+      cause: error,
+    });
+  }
+}
+
+/** @throws HoldfastError STATE_UNUSABLE; that there is none is no error */
+export async function removePasswordFile(file: string): Promise<void> {
+  try {
+    await rm(file, { force: true });
+    await syncFolder(dirname(file));
+  } catch (error) {
+    throw new HoldfastError("STATE_UNUSABLE", `The file ${file} cannot be removed: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
     });

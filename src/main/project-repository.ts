@@ -1,9 +1,10 @@
 import { HoldfastError, isHoldfastError } from "../base/index.ts";
 import type { InitOutcome } from "../cli/index.ts";
-import type { ProjectConfig, ReplicaConfig } from "../config/index.ts";
+import type { PasswordSource, ProjectConfig, ReplicaConfig } from "../config/index.ts";
 import { createRepository, openRepository, type Repository } from "../repository/index.ts";
 import { type Backend, LocalBackend } from "../storage/index.ts";
-import { createPasswordFile, readPasswordFile } from "./password-file.ts";
+import { createPasswordFile } from "./password-file.ts";
+import { describePasswordSource, type ProcessEnvironment, readPassword } from "./project-password.ts";
 
 /** The project's one replica. @throws HoldfastError CONFIG_INVALID for what this version cannot do */
 function openBackend(project: ProjectConfig): Backend {
@@ -42,34 +43,42 @@ async function repositoryExists(backend: Backend): Promise<boolean> {
 }
 
 /** Makes the password file, unless a repository is there that a new password could never open. */
-export async function createProjectPassword(project: ProjectConfig): Promise<InitOutcome> {
-  const { passwordFile } = project.repository;
-  if ((await readPasswordFile(passwordFile)) !== undefined) return "there already";
+export async function createProjectPassword(project: ProjectConfig, env: ProcessEnvironment): Promise<InitOutcome> {
+  const { password: source } = project.repository;
+  if ((await readPassword(source, env)) !== undefined || source.kind !== "file") return "there already";
   await using backend = closing(openBackend(project));
-  if (await repositoryExists(backend.value)) throw passwordMissing(project, backend.value.location);
-  return (await createPasswordFile(passwordFile)) ? "created" : "there already";
+  if (await repositoryExists(backend.value)) throw passwordMissing(source, backend.value.location);
+  return (await createPasswordFile(source.file)) ? "created" : "there already";
 }
 
 /** Makes the repository, or makes sure that the password opens the one that is there. */
-export async function createProjectRepository(project: ProjectConfig): Promise<InitOutcome> {
+export async function createProjectRepository(project: ProjectConfig, context: OpenContext): Promise<InitOutcome> {
   await using backend = closing(openBackend(project));
   if (await repositoryExists(backend.value)) {
-    await (await openProjectRepository(project)).close();
+    await (await openProjectRepository(project, context)).close();
     return "there already";
   }
-  const password = await readPasswordFile(project.repository.passwordFile);
-  if (password === undefined) throw passwordMissing(project, backend.value.location);
+  const { password: source } = project.repository;
+  const password = await readPassword(source, context.env);
+  if (password === undefined) throw passwordMissing(source, backend.value.location);
   await createRepository(backend.value, { password });
   return "created";
 }
 
-/** @throws HoldfastError REPOSITORY_MISSING, REPOSITORY_PASSWORD_WRONG, CONFIG_INVALID, STORAGE_* */
-export async function openProjectRepository(project: ProjectConfig): Promise<Repository> {
+/** What opening a repository needs beside its project. */
+export interface OpenContext {
+  readonly env: ProcessEnvironment;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws HoldfastError REPOSITORY_MISSING, REPOSITORY_PASSWORD_WRONG, CONFIG_INVALID, STORAGE_*, INTERRUPTED */
+export async function openProjectRepository(project: ProjectConfig, context: OpenContext): Promise<Repository> {
+  const { password: source } = project.repository;
   const backend = openBackend(project);
-  const password = await readPasswordFile(project.repository.passwordFile);
+  const password = await readPassword(source, context.env, context.signal);
   if (password === undefined) {
     await using closed = closing(backend);
-    if (await repositoryExists(closed.value)) throw passwordMissing(project, backend.location);
+    if (await repositoryExists(closed.value)) throw passwordMissing(source, backend.location);
     throw new HoldfastError("REPOSITORY_MISSING", `There is no repository at ${backend.location}.`, {
       facts: { location: backend.location },
       remedy: "Make it:  holdfast init",
@@ -78,12 +87,12 @@ export async function openProjectRepository(project: ProjectConfig): Promise<Rep
   return openRepository(backend, { password });
 }
 
-function passwordMissing(project: ProjectConfig, location: string): HoldfastError {
-  const { passwordFile } = project.repository;
+function passwordMissing(source: PasswordSource, location: string): HoldfastError {
+  const file = describePasswordSource(source);
   return new HoldfastError(
     "CONFIG_INVALID",
-    `The password file ${passwordFile} is missing, and the repository at ${location} opens with nothing else.`,
-    { facts: { passwordFile, location }, remedy: "Put the file back from where you keep a copy of it." },
+    `The password file ${file} is missing, and the repository at ${location} opens with nothing else.`,
+    { facts: { passwordFile: file, location }, remedy: "Put the file back from where you keep a copy of it." },
   );
 }
 

@@ -5,6 +5,7 @@ export type {
   CheckOptions,
   CheckReport,
   HexId,
+  KeyInfo,
   LockInfo,
   Repository,
   RepositoryReader,

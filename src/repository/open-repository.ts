@@ -1,10 +1,11 @@
-import { isHoldfastError, programVersion } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, programVersion } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
 import { WorkerVerifier } from "./check/worker-verifier.ts";
 import type { RepositoryConfig } from "./config-file.ts";
 import { createContentReader } from "./content/create-content-reader.ts";
 import type { MasterKey, Sealer } from "./crypto/envelope.ts";
+import { addKey, listKeys, removeKey } from "./crypto/key-list.ts";
 import { loadIndex } from "./index/load-index.ts";
 import { listLocks } from "./lock/lock-list.ts";
 import { acquireLock, type RepositoryLock } from "./lock/repository-lock.ts";
@@ -14,6 +15,7 @@ import type {
   CheckOptions,
   CheckReport,
   HexId,
+  KeyInfo,
   LockInfo,
   Repository,
   RepositoryReader,
@@ -31,6 +33,8 @@ import { WorkerPool } from "./workers/worker-pool.ts";
 export interface RepositoryParts {
   readonly backend: Backend;
   readonly key: MasterKey;
+  /** Of the key file that `key` is from. */
+  readonly keyId: HexId;
   readonly sealer: Sealer;
   readonly config: RepositoryConfig;
   readonly workers: number | undefined;
@@ -109,6 +113,35 @@ export class OpenRepository implements Repository {
     await using lock = await this.#lock(false);
     lock.signal.throwIfAborted();
     return await computeStats(this.#files, this.#parts.sealer);
+  }
+
+  async keys(): Promise<readonly KeyInfo[]> {
+    const keys = await listKeys(this.#parts.backend);
+    return keys.map(({ id, description }) => ({
+      id,
+      createdAt: description?.createdAt,
+      username: description?.username,
+      hostname: description?.hostname,
+      inUse: id === this.#parts.keyId,
+    }));
+  }
+
+  async addKey(password: string): Promise<HexId> {
+    await using lock = await this.#lock(false);
+    lock.signal.throwIfAborted();
+    return await addKey(this.#parts.backend, this.#parts.key, password);
+  }
+
+  async removeKey(id: HexId, options: { readonly evenInUse?: boolean } = {}): Promise<void> {
+    if (id === this.#parts.keyId && options.evenInUse !== true) {
+      throw new HoldfastError("INPUT_INVALID", `The key ${id.slice(0, 8)} is the one that opened the repository.`, {
+        facts: { key: id },
+        remedy: "Open the repository with another password to remove it.",
+      });
+    }
+    await using lock = await this.#lock(true);
+    lock.signal.throwIfAborted();
+    await removeKey(this.#parts.backend, id);
   }
 
   locks(): Promise<readonly LockInfo[]> {

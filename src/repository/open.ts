@@ -3,7 +3,7 @@ import type { Backend } from "../storage/index.ts";
 import { decodeConfig, encodeConfig, newConfig } from "./config-file.ts";
 import { type MasterKey, Sealer, sealEnvelope } from "./crypto/envelope.ts";
 import { generateMasterKey } from "./crypto/key-file.ts";
-import { addKey, findMasterKey } from "./crypto/key-list.ts";
+import { addKey, findKey, findMasterKey } from "./crypto/key-list.ts";
 import { OpenRepository } from "./open-repository.ts";
 import type { HexId, Repository } from "./repository.ts";
 
@@ -107,10 +107,10 @@ export async function openRepository(backend: Backend, options: OpenRepositoryOp
         remedy: "Check the location in the configuration, or make one with `holdfast init`.",
       });
     }
-    const master = await findMasterKey(backend, options.password);
+    const { master, id: keyId } = await findKey(backend, options.password);
     const sealer = new Sealer(master);
     const config = decodeConfig(sealer.open(await backend.load(configHandle), "config"));
-    return new OpenRepository({ backend, key: master, sealer, config, workers: options.workers });
+    return new OpenRepository({ backend, key: master, keyId, sealer, config, workers: options.workers });
   } catch (error) {
     await backend.close();
     throw error;

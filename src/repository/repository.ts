@@ -153,6 +153,17 @@ export interface LockInfo {
   readonly stale: boolean;
 }
 
+/** A key file: one password that opens the repository. */
+export interface KeyInfo {
+  readonly id: HexId;
+  /** Undefined, as are the names, for a file that cannot be read. */
+  readonly createdAt: Date | undefined;
+  readonly username: string | undefined;
+  readonly hostname: string | undefined;
+  /** The repository was opened with it. */
+  readonly inUse: boolean;
+}
+
 /** An open repository of restic's format, version 2. */
 export interface Repository {
   /** The id in the repository's config. */
@@ -170,6 +181,16 @@ export interface Repository {
 
   check(options?: CheckOptions): Promise<CheckReport>;
   stats(): Promise<RepositoryStats>;
+
+  /** Every key, oldest first. */
+  keys(): Promise<readonly KeyInfo[]>;
+  /** Lets a further password open the repository; returns the key's id once the key has been read back and opened. */
+  addKey(password: string): Promise<HexId>;
+  /**
+   * Removes a key, under an exclusive lock. @throws HoldfastError INPUT_INVALID for the last one that can be read, for one that
+   * is not there, and for the one in use unless `evenInUse`
+   */
+  removeKey(id: HexId, options?: { readonly evenInUse?: boolean }): Promise<void>;
 
   locks(): Promise<readonly LockInfo[]>;
   /** Removes stale locks, or all; returns how many. */

@@ -1,5 +1,5 @@
 import type { Logger } from "../../base/index.ts";
-import type { Config, EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
+import type { Config, EnvironmentConfig, PasswordSource, ProjectConfig } from "../../config/index.ts";
 import type { SqliteCatalog } from "../../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../../engine/index.ts";
 import type { Repository } from "../../repository/index.ts";
@@ -26,6 +26,17 @@ export interface Composition {
   createRepository(config: Config, project: ProjectConfig): Promise<InitOutcome>;
   /** @throws HoldfastError REPOSITORY_MISSING, REPOSITORY_PASSWORD_WRONG, CONFIG_INVALID, STORAGE_* */
   openRepository(config: Config, project: ProjectConfig, signal: AbortSignal): Promise<Repository>;
+
+  /** Where the project's password comes from, for people; never the password. */
+  describePassword(project: ProjectConfig): string;
+  /** The password that a source gives; undefined if it is a file that is not there. @throws HoldfastError CONFIG_INVALID */
+  readPassword(source: PasswordSource, signal: AbortSignal): Promise<string | undefined>;
+  /** A password that nobody can guess. */
+  newPassword(): string;
+  /** Puts a password into a file, mode 0600, whole or not at all. @throws HoldfastError STATE_UNUSABLE */
+  writePasswordFile(file: string, password: string): Promise<void>;
+  /** Removes a password file; none is no error. @throws HoldfastError STATE_UNUSABLE */
+  removePasswordFile(file: string): Promise<void>;
 
   environment(
     config: Config,

@@ -96,9 +96,9 @@ async function isFolder(path: string): Promise<boolean> {
 /** The key comes first: a repository without one that is kept would be lost. */
 async function initProject(invocation: Invocation, config: Config, project: ProjectConfig): Promise<InitOutcome> {
   const { composition } = invocation;
-  const { passwordFile, replicas } = project.repository;
+  const { replicas } = project.repository;
   const key = await composition.createPasswordFile(config, project);
-  report(invocation, "key", passwordFile, key);
+  report(invocation, "key", composition.describePassword(project), key);
   const repository = await composition.createRepository(config, project);
   const places = replicas.map((replica) => (replica.type === "local" ? replica.path : replica.name));
   report(invocation, "repository", places.join(", "), repository);

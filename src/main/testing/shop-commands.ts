@@ -45,7 +45,7 @@ export async function holdfast(line: string, options: RunOptions = {}): Promise<
       clock: systemClock,
       signal: new AbortController().signal,
     },
-    new LocalComposition({ clock: systemClock }),
+    new LocalComposition({ clock: systemClock, env: options.env ?? {} }),
   );
   stdout.end();
   stderr.end();

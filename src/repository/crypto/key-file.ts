@@ -2,6 +2,7 @@ import { randomBytes, scrypt } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 import { HoldfastError, isHoldfastError } from "../../base/index.ts";
 import { damaged, parseStoredJson, storedObject } from "../damage.ts";
+import { parseGoTime } from "../tree/go-time.ts";
 import { type MasterKey, openEnvelope, sealEnvelope } from "./envelope.ts";
 
 /** The cost of trying one password: memory is 128 * N * r bytes, time grows with N * r * p. */
@@ -88,6 +89,26 @@ export async function openKeyFile(bytes: Uint8Array, password: string, what: str
     throw damaged(`The ${what} holds an unusable key.`);
   }
   return master;
+}
+
+/** What a key file says of itself, in the clear. */
+export interface KeyDescription {
+  readonly createdAt: Date;
+  readonly username: string;
+  readonly hostname: string;
+}
+
+/** @throws HoldfastError REPOSITORY_DAMAGED naming `what` */
+export function describeKeyFile(bytes: Uint8Array, what: string): KeyDescription {
+  const { created, username, hostname: host, kdf, data } = storedObject(parseStoredJson(bytes, what), what);
+  const ns = parseGoTime(created);
+  if (ns === undefined || typeof kdf !== "string" || typeof data !== "string")
+    throw damaged(`The ${what} is malformed.`);
+  return {
+    createdAt: new Date(Number(ns / 1_000_000n)),
+    username: typeof username === "string" ? username : "",
+    hostname: typeof host === "string" ? host : "",
+  };
 }
 
 async function deriveUserKey(
