@@ -243,7 +243,7 @@ export async function removeDatabase(path: string): Promise<void> {
   for (const suffix of [...sidecars, ""]) await rm(path + suffix, { force: true });
 }
 
-function tooLate(path: string): HoldfastError {
+export function tooLate(path: string): HoldfastError {
   return new HoldfastError("TIMEOUT", `The SQLite database ${path} could not be replaced within the time given.`, {
     facts: { path },
     remedy: "Find the process that keeps a transaction open (fuser, lsof), or raise gateway.holdTimeout.",

@@ -220,14 +220,19 @@ describe("an SQLite target", () => {
     expect((await readdir(folder)).filter((name) => name.includes("holdfast"))).toEqual([]);
   });
 
-  it.each(["wal", "delete"])(
+  it.each([
+    ["wal", "content"],
+    ["delete", "pages"],
+    ["truncate", "pages"],
+    ["persist", "pages"],
+  ])(
     "reaches a process of its own that has the %s database open, forth and back",
-    async (mode) => {
+    async (mode, method) => {
       application.exec(`PRAGMA journal_mode = ${mode}`);
       application.close();
       await using other = await openElsewhere();
       await target().stage(context, restorable(backup));
-      expect((await target().swap(context, 5000)).facts).toMatchObject({ method: "content" });
+      expect((await target().swap(context, 5000)).facts).toMatchObject({ method });
       expect(await other.rows()).toEqual(["old"]);
       await target().revert(context);
       expect(await other.rows()).toEqual(["new"]);

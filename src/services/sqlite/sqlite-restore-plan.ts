@@ -3,6 +3,12 @@ import { open, readFile, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type OperationId, systemErrorCode } from "../../base/index.ts";
 
+/**
+ * How the new database comes into the live one's place: "rename" of the files, "pages": those that differ are written into the live
+ * file, "content": all through SQLite. Where the old state is: in the old file, in the replaced pages, in a copy.
+ */
+export type SwapMethod = "rename" | "pages" | "content";
+
 /** What a restore does to a database; kept in the work folder, ahead of every step. */
 export interface SqlitePlan {
   /** The live file, links resolved. */
@@ -16,7 +22,7 @@ export interface SqlitePlan {
   /** True when the new database is complete and marked. */
   complete: boolean;
   /** Set when the old state is safe and the exchange begins. */
-  method?: "content" | "rename";
+  method?: SwapMethod;
   /** Whether the old database had a write-ahead log when it was renamed; it has none as long as it is out of use. */
   wal?: boolean;
 }

@@ -1,9 +1,10 @@
 import { HoldfastError } from "../../base/index.ts";
 import type { SwapReport, TargetContext } from "../../component/index.ts";
 import { isBusy, openDatabase, pragma } from "./sqlite-database.ts";
-import { exchangeContent, exchangeFiles, liveState, restoreJournalMode, sizeOf } from "./sqlite-exchange.ts";
+import { exchangeContent, exchangeFiles, liveState, removeDatabase, restoreJournalMode, sizeOf } from "./sqlite-exchange.ts";
 import { describeOpeners, findOpeners, type Openers } from "./sqlite-openers.ts";
-import { besidePaths, type SqlitePlan, writePlan } from "./sqlite-restore-plan.ts";
+import { exchangePages, pagesOfFile } from "./sqlite-page-exchange.ts";
+import { besidePaths, type SqlitePlan, type SwapMethod, writePlan } from "./sqlite-restore-plan.ts";
 
 /** What saving and replacing content is sure to reach: 100 MB took 0.5 s in WAL mode and 1.3 s without where this says 2 s. */
 const contentBytesPerMs = 100_000;
@@ -18,8 +19,10 @@ type Swapped = SwapReport["facts"];
  * Puts the staged database in the live one's place, in the way that is best there:
  *
  * - Nobody has the database open (or it is missing, or no database any more): the files are renamed. Instant.
- * - Somebody has it open, or that cannot be told: the content is replaced through SQLite, since a process that has the old file
- *   open would go on writing to it. Takes time with the size; past 700 ms with a warning that says how long and because of whom.
+ * - Somebody has it open, or that cannot be told: the content of the live file is replaced, since a process that has the old one
+ *   open would go on writing to it. With a rollback journal only pages that differ are written: takes as long as comparing, and
+ *   time with what differs. In WAL mode, or if the page size changes, all is written through SQLite: takes time with the size.
+ *   Past 700 ms with a warning that says how long and because of whom.
  * - There is no time for that, or a write-ahead log forbids it since the page size differs: if somebody is seen to have it open,
  *   the swap fails and names him; if that could not be told, the files are renamed, with a warning.
  *
@@ -31,7 +34,7 @@ export async function exchangeDatabase(context: TargetContext, plan: SqlitePlan,
   const openers = (await sizeOf(plan.path)) === undefined ? undefined : await findOpeners(plan.path);
   const state = await liveState(plan, left());
   const renamed: Swapped = { method: "rename", openFilesFollow: false };
-  if (state === "restored") return plan.method === "rename" ? renamed : { method: "content" };
+  if (state === "restored") return plan.method === "rename" ? renamed : { method: plan.method ?? "content" };
   if (state !== "old" || openers === undefined) {
     await begin(context, plan, "rename");
     await exchangeFiles(plan, paths, state, left);
@@ -39,9 +42,15 @@ export async function exchangeDatabase(context: TargetContext, plan: SqlitePlan,
   }
   const alone = openers.complete && openers.processes.length === 0;
   if (alone && (await renameAlone(context, plan, () => Math.min(left(), aloneTimeoutMs)))) return { method: "rename" };
+  const startedAt = context.clock.monotonicMs();
+  const changedBytes = await exchangeDifferingPages(context, plan, openers, left);
+  if (changedBytes !== undefined) {
+    const contentMs = Math.round(context.clock.monotonicMs() - startedAt);
+    if (contentMs > slowMs) warnOfSlowness(context, plan, openers, contentMs);
+    return { method: "pages", changedBytes, contentMs };
+  }
   const obstacle = await whatForbidsContent(plan, paths.staged, left());
   if (obstacle === undefined) {
-    const startedAt = context.clock.monotonicMs();
     await exchangeContent(plan, paths, left, () => begin(context, plan, "content"));
     const contentMs = Math.round(context.clock.monotonicMs() - startedAt);
     if (contentMs > slowMs) warnOfSlowness(context, plan, openers, contentMs);
@@ -58,7 +67,30 @@ export async function exchangeDatabase(context: TargetContext, plan: SqlitePlan,
   return renamed;
 }
 
-async function begin(context: TargetContext, plan: SqlitePlan, method: "content" | "rename"): Promise<void> {
+/** Bytes that differed, or undefined, with all as before, if the database cannot be done page by page. */
+async function exchangeDifferingPages(
+  context: TargetContext,
+  plan: SqlitePlan,
+  openers: Openers,
+  left: () => number,
+): Promise<number | undefined> {
+  const paths = besidePaths(plan.path, context.operationId);
+  const wanted = await pagesOfFile(paths.staged, plan.pageSize);
+  if (wanted === undefined) return undefined;
+  try {
+    await begin(context, plan, "pages");
+    await removeDatabase(paths.old);
+    const mayWrite = (bytes: number): void => {
+      if (bytes / contentBytesPerMs <= left()) return;
+      throw stillOpen(plan, openers, `${Math.ceil(bytes / 1e6)} MB of it differ, too much for the ${Math.round(left())} ms left`);
+    };
+    return await exchangePages({ plan, wanted, saved: paths.old, left, mayWrite });
+  } finally {
+    await wanted.close();
+  }
+}
+
+async function begin(context: TargetContext, plan: SqlitePlan, method: SwapMethod): Promise<void> {
   plan.method = method;
   await writePlan(context.workDirectory, plan);
 }

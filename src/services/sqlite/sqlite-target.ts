@@ -21,6 +21,7 @@ import {
 } from "./sqlite-exchange.ts";
 import { inspectDatabase } from "./sqlite-inspection.ts";
 import { findOpeners } from "./sqlite-openers.ts";
+import { exchangePagesBack } from "./sqlite-pages-back.ts";
 import { exchangeDatabase } from "./sqlite-swap.ts";
 import {
   besidePaths,
@@ -118,7 +119,8 @@ export class SqliteTarget implements Target {
     try {
       const state = await liveState(plan, left());
       if (state === "restored") {
-        if (plan.method === "rename" && !(await isInUse(plan))) await exchangeFilesBack(plan, old, left);
+        if (plan.method === "pages") await exchangePagesBack(plan, { staged, old }, left);
+        else if (plan.method === "rename" && !(await isInUse(plan))) await exchangeFilesBack(plan, old, left);
         else await putContent(old, plan.path, left);
       } else if ((await sizeOf(plan.path)) === undefined && (await sizeOf(old)) !== undefined) {
         throw new HoldfastError(
