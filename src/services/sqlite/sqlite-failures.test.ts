@@ -225,19 +225,16 @@ describe("an SQLite target", () => {
     ["delete", "pages"],
     ["truncate", "pages"],
     ["persist", "pages"],
-  ])(
-    "reaches a process of its own that has the %s database open, forth and back",
-    async (mode, method) => {
-      application.exec(`PRAGMA journal_mode = ${mode}`);
-      application.close();
-      await using other = await openElsewhere();
-      await target().stage(context, restorable(backup));
-      expect((await target().swap(context, 5000)).facts).toMatchObject({ method });
-      expect(await other.rows()).toEqual(["old"]);
-      await target().revert(context);
-      expect(await other.rows()).toEqual(["new"]);
-    },
-  );
+  ])("reaches a process of its own that has the %s database open, forth and back", async (mode, method) => {
+    application.exec(`PRAGMA journal_mode = ${mode}`);
+    application.close();
+    await using other = await openElsewhere();
+    await target().stage(context, restorable(backup));
+    expect((await target().swap(context, 5000)).facts).toMatchObject({ method });
+    expect(await other.rows()).toEqual(["old"]);
+    await target().revert(context);
+    expect(await other.rows()).toEqual(["new"]);
+  });
 
   it("refuses what would take longer than there is while a process has it open, names it, and changes nothing", async () => {
     large(application, 20);

@@ -1,12 +1,23 @@
 import { type FileHandle, link, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
 import { openDatabase, pragma, untilFree } from "./sqlite-database.ts";
 import { tooLate } from "./sqlite-exchange.ts";
 import { type SqlitePlan, syncPath } from "./sqlite-restore-plan.ts";
-import { lockPage, readFully, readJournalIndex, RollbackJournalWriter, writeFully } from "./sqlite-rollback-journal.ts";
+import {
+  lockPage,
+  readFully,
+  readFullySync,
+  readJournalIndex,
+  RollbackJournalWriter,
+  writeFully,
+  writeFullySync,
+} from "./sqlite-rollback-journal.ts";
 
 const chunkBytes = 2 * 1024 * 1024;
+/** Runs of pages up to this are written without the thread pool. */
+const syncBytes = 128 * 1024;
 /** Chunks that are read beside each other: reading takes more time than comparing. */
 const lanes = 2;
 
@@ -16,6 +27,8 @@ export interface PageSource {
   readonly pages: number;
   /** Reads `into.length / pageSize` pages from page `first` (from 0). */
   read(first: number, into: Buffer): Promise<void>;
+  /** The same at once, for few pages: through the thread pool one page costs twenty times as much. */
+  readSync(first: number, into: Buffer): void;
   close(): Promise<void>;
 }
 
@@ -31,6 +44,7 @@ export async function pagesOfFile(path: string, pageSize: number): Promise<PageS
     pageSize,
     pages,
     read: (first, into) => readFully(file, into, first * pageSize),
+    readSync: (first, into) => readFullySync(file.fd, into, first * pageSize),
     close: () => file.close(),
   };
 }
@@ -44,20 +58,21 @@ export async function pagesBefore(staged: string, saved: string, pageSize: numbe
     const same = await open(staged, "r");
     file = same;
     const stagedPages = Math.floor((await same.stat()).size / pageSize);
+    const readSync = (first: number, into: Buffer): void => {
+      const count = into.length / pageSize;
+      const there = Math.max(0, Math.min(count, stagedPages - first));
+      into.fill(0, there * pageSize);
+      readFullySync(same.fd, into.subarray(0, there * pageSize), first * pageSize);
+      for (let index = 0; index < count; index += 1) {
+        const at = offsets.get(first + index + 1);
+        if (at !== undefined) readFullySync(journal.fd, into.subarray(index * pageSize, (index + 1) * pageSize), at);
+      }
+    };
     return {
       pageSize,
       pages,
-      read: async (first, into) => {
-        const count = into.length / pageSize;
-        const there = Math.max(0, Math.min(count, stagedPages - first));
-        into.fill(0, there * pageSize);
-        await readFully(same, into.subarray(0, there * pageSize), first * pageSize);
-        for (let index = 0; index < count; index += 1) {
-          const at = offsets.get(first + index + 1);
-          if (at !== undefined)
-            await readFully(journal, into.subarray(index * pageSize, (index + 1) * pageSize), at);
-        }
-      },
+      read: async (first, into) => readSync(first, into),
+      readSync,
       close: async () => {
         await same.close();
         await journal.close();
@@ -145,7 +160,11 @@ async function writeDifferences(exchange: PageExchange, file: FileHandle): Promi
   await rm(hot, { force: true });
   await link(saved, hot);
   await syncPath(dirname(plan.path));
-  await writePages(wanted, file, differing.filter((page) => page < wanted.pages));
+  await writePages(
+    wanted,
+    file,
+    differing.filter((page) => page < wanted.pages),
+  );
   await file.truncate(wanted.pages * pageSize);
   await file.sync();
   await rm(hot);
@@ -183,9 +202,10 @@ async function compare(
       const add = async (): Promise<void> => {
         for (let index = 0; index < Math.max(oldCount, newCount); index += 1) {
           const page = first + index;
-          const content = old.subarray(index * pageSize, (index + 1) * pageSize);
-          const same = page > 0 && content.equals(fresh.subarray(index * pageSize, (index + 1) * pageSize));
-          if (!same && page !== skipped) await onDifference(page, content);
+          const [start, end] = [index * pageSize, (index + 1) * pageSize];
+          const inBoth = index < Math.min(oldCount, newCount);
+          const same = page > 0 && inBoth && old.compare(fresh, start, end, start, end) === 0;
+          if (!same && page !== skipped) await onDifference(page, old.subarray(start, end));
         }
       };
       adding = adding.then(add);
@@ -202,14 +222,27 @@ async function writePages(wanted: PageSource, file: FileHandle, changed: readonl
   const perChunk = Math.max(1, Math.floor(chunkBytes / pageSize));
   const buffer = Buffer.allocUnsafe(perChunk * pageSize);
   const pages = changed.toSorted((a, b) => a - b);
-  for (let start = 0; start < pages.length; ) {
+  let sinceTurn = 0;
+  for (let start = 0; start < pages.length;) {
     const first = pages[start] ?? 0;
     let count = 1;
     while (count < perChunk && pages[start + count] === first + count) count += 1;
     const content = buffer.subarray(0, count * pageSize);
-    await wanted.read(first, content);
-    if (first === 0) await adoptHeader(content, file, wanted.pages);
-    await writeFully(file, content, first * pageSize);
+    if (content.length > syncBytes) {
+      await wanted.read(first, content);
+      if (first === 0) await adoptHeader(content, file, wanted.pages);
+      await writeFully(file, content, first * pageSize);
+    } else {
+      wanted.readSync(first, content);
+      if (first === 0) await adoptHeader(content, file, wanted.pages);
+      writeFullySync(file.fd, content, first * pageSize);
+      sinceTurn += content.length;
+      // Lets others have their turn.
+      if (sinceTurn > chunkBytes) {
+        sinceTurn = 0;
+        await setImmediate();
+      }
+    }
     start += count;
   }
 }

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { readSync, writeSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { HoldfastError } from "../../base/index.ts";
 
@@ -103,14 +104,30 @@ export async function readJournalIndex(file: FileHandle, path: string, pageSize:
 }
 
 export async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; )
+  for (let done = 0; done < bytes.length;)
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 export async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < into.length; ) {
+  for (let done = 0; done < into.length;) {
     const { bytesRead } = await file.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) throw new Error(`The file ends before offset ${position + into.length}.`);
+    if (bytesRead === 0) throw endsEarly(position + into.length);
     done += bytesRead;
   }
+}
+
+export function writeFullySync(fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+}
+
+export function readFullySync(fd: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.length;) {
+    const bytesRead = readSync(fd, into, done, into.length - done, position + done);
+    if (bytesRead === 0) throw endsEarly(position + into.length);
+    done += bytesRead;
+  }
+}
+
+function endsEarly(offset: number): Error {
+  return new Error(`The file ends before offset ${offset}.`);
 }

@@ -1,7 +1,14 @@
 import { HoldfastError } from "../../base/index.ts";
 import type { SwapReport, TargetContext } from "../../component/index.ts";
 import { isBusy, openDatabase, pragma } from "./sqlite-database.ts";
-import { exchangeContent, exchangeFiles, liveState, removeDatabase, restoreJournalMode, sizeOf } from "./sqlite-exchange.ts";
+import {
+  exchangeContent,
+  exchangeFiles,
+  liveState,
+  removeDatabase,
+  restoreJournalMode,
+  sizeOf,
+} from "./sqlite-exchange.ts";
 import { describeOpeners, findOpeners, type Openers } from "./sqlite-openers.ts";
 import { exchangePages, pagesOfFile } from "./sqlite-page-exchange.ts";
 import { besidePaths, type SqlitePlan, type SwapMethod, writePlan } from "./sqlite-restore-plan.ts";
@@ -82,7 +89,11 @@ async function exchangeDifferingPages(
     await removeDatabase(paths.old);
     const mayWrite = (bytes: number): void => {
       if (bytes / contentBytesPerMs <= left()) return;
-      throw stillOpen(plan, openers, `${Math.ceil(bytes / 1e6)} MB of it differ, too much for the ${Math.round(left())} ms left`);
+      throw stillOpen(
+        plan,
+        openers,
+        `${Math.ceil(bytes / 1e6)} MB of it differ, too much for the ${Math.round(left())} ms left`,
+      );
     };
     return await exchangePages({ plan, wanted, saved: paths.old, left, mayWrite });
   } finally {
