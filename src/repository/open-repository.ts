@@ -61,6 +61,7 @@ export class OpenRepository implements Repository {
   }
 
   async writer(options: { readonly signal?: AbortSignal } = {}): Promise<RepositoryWriter> {
+    this.#pool.start();
     const lock = await acquireLock(this.#files, { exclusive: false, signal: options.signal });
     return keepLock(lock, async () => {
       const signal = joinSignals(lock.signal, options.signal);

@@ -8,10 +8,13 @@ import { WorkerPool } from "./worker-pool.ts";
 const program = (onJob: string): URL =>
   new URL(
     `data:text/javascript,${encodeURIComponent(`
-      import { parentPort } from "node:worker_threads";
+      import { BroadcastChannel, parentPort } from "node:worker_threads";
+      const opened = new Set();
       parentPort.on("message", ({ id, job }) => {
-        if (job.kind === "open-session") parentPort.postMessage({ kind: "done", id, result: undefined });
-        else { ${onJob} }
+        if (job.kind === "open-session") {
+          opened.add(job.setup.session);
+          parentPort.postMessage({ kind: "done", id, result: undefined });
+        } else { ${onJob} }
       });`)}`,
   );
 
@@ -47,6 +50,26 @@ describe("the worker pool", () => {
     }
     await expect(repository.writer()).rejects.toMatchObject({ code: "INTERNAL" });
     await pool.closeSession(session, new HoldfastError("INTERRUPTED", "closed"));
+  });
+
+  test("starts a thread when a job waits, and lets it know the sessions that there are", async () => {
+    // A job is done once another thread has one at the same time.
+    const both = program(`
+      globalThis.channel ??= new BroadcastChannel("worker-pool-test");
+      let met = false;
+      channel.onmessage = () => {
+        if (met) return;
+        met = true;
+        channel.postMessage("here");
+        parentPort.postMessage({ kind: "done", id, result: opened.has(job.session) });
+        channel.close();
+      };
+      channel.postMessage("here");`);
+    const pool = new WorkerPool({ threads: 3, program: both });
+    const session = await pool.openSession({ key: testKey });
+    const jobs = [1, 2].map(() => pool.run({ kind: "reuse-files", session, files: [] }));
+    expect(await Promise.all(jobs)).toEqual([true, true]);
+    await pool.close();
   });
 
   test("refuses to have no thread", () => {

@@ -28,8 +28,9 @@ export interface SessionHandlers {
 }
 
 /**
- * Threads that do the work on bytes. They start with the first session, run one job at a time each, and serve all
- * sessions (writers and readers) of a repository. A thread that dies fails everything: INTERNAL.
+ * Threads that do the work on bytes. The first starts with the first session, each further one when a job waits; so a
+ * backup in which nothing has changed starts one. They run one job at a time each, and serve all sessions (writers and
+ * readers) of a repository. A thread that dies fails everything: INTERNAL.
  */
 export class WorkerPool {
   readonly #size: number;
@@ -53,9 +54,14 @@ export class WorkerPool {
     return this.#size;
   }
 
+  /** Starts the first thread, so that it is there when the first session is opened. */
+  start(): void {
+    if (this.#workers.length === 0 && !this.#closed && this.#failure === undefined) this.#startOne();
+  }
+
   /** Makes a session known to every worker; returns its number. */
   async openSession(setup: Omit<SessionSetup, "session">, handlers: SessionHandlers = {}): Promise<number> {
-    this.#start();
+    this.start();
     const session = this.#nextSession;
     this.#nextSession += 1;
     const full: SessionSetup = { ...setup, session };
@@ -122,20 +128,28 @@ export class WorkerPool {
     return this.#failure;
   }
 
-  #start(): void {
-    if (this.#workers.length > 0 || this.#closed) return;
-    while (this.#workers.length < this.#size) {
-      // Files that a worker opens for reuse are closed by this thread: at its end it must not close their numbers.
-      const options = { name: "holdfast-repository", execArgv: [], trackUnmanagedFds: false };
-      const worker = new Worker(this.#program, options);
-      const state: WorkerState = { worker, orders: [], running: undefined };
-      worker.on("message", (message: Answer) => this.#receive(state, message));
-      worker.on("error", (error) => this.#fail(`A worker thread died: ${String(error)}`, error));
-      worker.on("exit", (code) => this.#fail(`A worker thread ended with code ${code}.`));
-      // An idle pool must not keep a process alive that has forgotten to close it.
-      worker.unref();
-      this.#workers.push(state);
-    }
+  /** Starts a thread that knows all sessions there are. */
+  #startOne(): void {
+    // Files that a worker opens for reuse are closed by this thread: at its end it must not close their numbers.
+    const options = { name: "holdfast-repository", execArgv: [], trackUnmanagedFds: false };
+    const worker = new Worker(this.#program, options);
+    const orders = [...this.#sessions.values()].map(({ setup }): Task => {
+      const reject = (error: unknown): void => this.#fail(`A worker thread opens no session: ${String(error)}`, error);
+      return {
+        job: { kind: "open-session", setup },
+        transfer: [],
+        signal: undefined,
+        resolve: () => undefined,
+        reject,
+      };
+    });
+    const state: WorkerState = { worker, orders, running: undefined };
+    worker.on("message", (message: Answer) => this.#receive(state, message));
+    worker.on("error", (error) => this.#fail(`A worker thread died: ${String(error)}`, error));
+    worker.on("exit", (code) => this.#fail(`A worker thread ended with code ${code}.`));
+    // An idle pool must not keep a process alive that has forgotten to close it.
+    worker.unref();
+    this.#workers.push(state);
   }
 
   #receive(state: WorkerState, message: Answer): void {
@@ -163,6 +177,12 @@ export class WorkerPool {
         this.#begin(state, task);
       }
     }
+    if (this.#closed || this.#failure !== undefined || this.#workers.length >= this.#size) return;
+    // A thread that has yet to open its sessions will take a job of those that wait.
+    const starting = this.#workers.filter(({ running }) => running?.task.job.kind === "open-session").length;
+    if (this.#waiting.length <= starting) return;
+    this.#startOne();
+    this.#dispatch();
   }
 
   #begin(state: WorkerState, task: Task): void {
