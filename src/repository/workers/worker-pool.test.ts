@@ -67,7 +67,7 @@ describe("the worker pool", () => {
       channel.postMessage("here");`);
     const pool = new WorkerPool({ threads: 3, program: both });
     const session = await pool.openSession({ key: testKey });
-    const jobs = [1, 2].map(() => pool.run({ kind: "reuse-files", session, files: [] }));
+    const jobs = [1, 2].map(() => pool.run({ kind: "reuse-files", session, files: new Uint8Array() }));
     expect(await Promise.all(jobs)).toEqual([true, true]);
     await pool.close();
   });
