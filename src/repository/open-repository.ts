@@ -1,4 +1,4 @@
-import { HoldfastError, isHoldfastError, programVersion } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, programVersion, throwIfAborted } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
 import { WorkerVerifier } from "./check/worker-verifier.ts";
@@ -98,22 +98,20 @@ export class OpenRepository implements Repository {
       throw error;
     }
     // Not alone: whoever reads or writes meanwhile needs its blobs, not its file, and a prune spares them.
-    await using lock = await this.#lock(false);
-    lock.signal.throwIfAborted();
-    await this.#parts.backend.remove(handle);
+    await this.#underLock(false, () => this.#parts.backend.remove(handle));
   }
 
   async check(options: CheckOptions = {}): Promise<CheckReport> {
-    await using lock = await this.#lock(false, options.signal);
-    const signal = joinSignals(lock.signal, options.signal);
-    await using verifier = new WorkerVerifier(this.#pool, this.#parts.key, signal);
-    return await checkRepository(this.#files, this.#parts.sealer, verifier, { ...options, signal });
+    const check = async (lost: AbortSignal): Promise<CheckReport> => {
+      const signal = joinSignals(lost, options.signal);
+      await using verifier = new WorkerVerifier(this.#pool, this.#parts.key, signal);
+      return await checkRepository(this.#files, this.#parts.sealer, verifier, { ...options, signal });
+    };
+    return await this.#underLock(false, check, options.signal);
   }
 
   async stats(): Promise<RepositoryStats> {
-    await using lock = await this.#lock(false);
-    lock.signal.throwIfAborted();
-    return await computeStats(this.#files, this.#parts.sealer);
+    return await this.#underLock(false, () => computeStats(this.#files, this.#parts.sealer));
   }
 
   async keys(): Promise<readonly KeyInfo[]> {
@@ -128,9 +126,7 @@ export class OpenRepository implements Repository {
   }
 
   async addKey(password: string): Promise<HexId> {
-    await using lock = await this.#lock(false);
-    lock.signal.throwIfAborted();
-    return await addKey(this.#parts.backend, this.#parts.key, password);
+    return await this.#underLock(false, () => addKey(this.#parts.backend, this.#parts.key, password));
   }
 
   async removeKey(id: HexId, options: { readonly evenInUse?: boolean } = {}): Promise<void> {
@@ -140,9 +136,7 @@ export class OpenRepository implements Repository {
         remedy: "Open the repository with another password to remove it.",
       });
     }
-    await using lock = await this.#lock(true);
-    lock.signal.throwIfAborted();
-    await removeKey(this.#parts.backend, id);
+    await this.#underLock(true, () => removeKey(this.#parts.backend, id));
   }
 
   locks(): Promise<readonly LockInfo[]> {
@@ -165,17 +159,25 @@ export class OpenRepository implements Repository {
     }
   }
 
-  #lock(exclusive: boolean, signal?: AbortSignal): Promise<RepositoryLock> {
-    return acquireLock(this.#files, { exclusive, signal });
+  /** `work` gets the signal of the lock's loss. If it fails, its error is the one thrown, whatever becomes of the lock. */
+  async #underLock<T>(exclusive: boolean, work: (lost: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const lock = await acquireLock(this.#files, { exclusive, signal });
+    const result = await keepLock(lock, () => {
+      throwIfAborted(lock.signal);
+      return work(lock.signal);
+    });
+    await lock.release();
+    return result;
   }
 }
 
-/** Lets go of the lock if `make` fails. */
+/** Lets go of the lock if `make` fails, with its error. */
 async function keepLock<T>(lock: RepositoryLock, make: () => Promise<T>): Promise<T> {
   try {
     return await make();
   } catch (error) {
-    await lock.release();
+    // A storage that failed once fails again here, as a rule. What is left of the lock ends with its lease.
+    await Promise.allSettled([lock.release()]);
     throw error;
   }
 }

@@ -47,7 +47,7 @@ interface LockClaim {
 }
 
 /** A lock file that is kept fresh until `release`. */
-export class RepositoryLock implements AsyncDisposable {
+export class RepositoryLock {
   readonly #files: UnpackedFiles;
   readonly #claim: LockClaim;
   readonly #timing: LockTiming;
@@ -93,10 +93,6 @@ export class RepositoryLock implements AsyncDisposable {
     clearTimeout(this.#timer);
     await this.#refreshing;
     await this.#files.backend.remove({ type: "lock", name: this.#id });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
   }
 
   #schedule(afterMs: number): void {
