@@ -17,4 +17,12 @@ export type {
   TreeStats,
   WriteStats,
 } from "./repository.ts";
+export type {
+  PackGroup,
+  PruneFigures,
+  PruneOptions,
+  PruneProgress,
+  PruneReport,
+  UnusedLimit,
+} from "./prune/prune-types.ts";
 export { type CreateRepositoryOptions, createRepository, type OpenRepositoryOptions, openRepository } from "./open.ts";

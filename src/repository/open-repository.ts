@@ -10,6 +10,8 @@ import { loadIndex } from "./index/load-index.ts";
 import { listLocks } from "./lock/lock-list.ts";
 import { acquireLock, type RepositoryLock } from "./lock/repository-lock.ts";
 import { BlobLoader } from "./pack/blob-loader.ts";
+import { pruneRepository } from "./prune/prune-repository.ts";
+import type { PruneOptions, PruneReport } from "./prune/prune-types.ts";
 import { joinSignals, SnapshotReader } from "./reader/repository-reader.ts";
 import type {
   CheckOptions,
@@ -137,6 +139,10 @@ export class OpenRepository implements Repository {
       });
     }
     await this.#underLock(true, () => removeKey(this.#parts.backend, id));
+  }
+
+  prune(options?: PruneOptions): Promise<PruneReport> {
+    return pruneRepository({ files: this.#files, sealer: this.#parts.sealer }, options);
   }
 
   locks(): Promise<readonly LockInfo[]> {

@@ -7,6 +7,7 @@ import type {
   PreviousEntries,
   StoredEntry,
 } from "../component/index.ts";
+import type { PruneOptions, PruneReport } from "./prune/prune-types.ts";
 
 /** 64 lower-case hex digits: SHA-256 of what it names. */
 export type HexId = string;
@@ -181,6 +182,11 @@ export interface Repository {
 
   check(options?: CheckOptions): Promise<CheckReport>;
   stats(): Promise<RepositoryStats>;
+  /**
+   * Frees what no snapshot needs, beside writers and readers: marks it, and deletes what was marked a safety time ago.
+   * Interrupted anywhere it loses nothing. @throws HoldfastError REPOSITORY_LOCKED, REPOSITORY_DAMAGED, STORAGE_*, INTERRUPTED
+   */
+  prune(options?: PruneOptions): Promise<PruneReport>;
 
   /** Every key, oldest first. */
   keys(): Promise<readonly KeyInfo[]>;

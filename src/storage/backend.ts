@@ -39,6 +39,11 @@ export interface Backend {
   /** Removing what is not there is no error. */
   remove(handle: FileHandle): Promise<void>;
 
+  /**
+   * Removes temporaries that killed writers left and that nobody has touched for `olderThanMs`; returns how many. Where
+   * saving leaves none, 0.
+   */
+  removeTemporaries(olderThanMs: number): Promise<number>;
   /** Makes the folders (or bucket prefix) a repository needs. Idempotent. */
   create(): Promise<void>;
 

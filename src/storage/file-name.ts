@@ -16,6 +16,13 @@ export function isStoredName(name: string): boolean {
   return hexName.test(name);
 }
 
+const temporaryName = /^(?:[0-9a-f]{64}|config)-tmp-[0-9a-f]+$/;
+
+/** True for names that files have while they are being written. */
+export function isTemporaryName(name: string): boolean {
+  return temporaryName.test(name);
+}
+
 /** @throws TypeError for a handle that names no file of a repository */
 export function checkHandle(handle: FileHandle): void {
   const valid = handle.type === "config" ? handle.name === "config" : isStoredName(handle.name);

@@ -1,4 +1,4 @@
-import { throwIfAborted } from "../../base/index.ts";
+import { isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
 import { isDamage } from "../damage.ts";
 import { hexIdOf } from "../hex-id.ts";
@@ -64,6 +64,8 @@ async function checkSnapshots(files: UnpackedFiles, findings: Findings, signal?:
     try {
       return decodeSnapshot(await files.load("snapshot", id), id);
     } catch (error) {
+      // Forgotten since they were listed.
+      if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return undefined;
       if (!isDamage(error)) throw error;
       findings.error("snapshot-undecodable", error.message, { snapshots: [id] });
       return undefined;

@@ -3,7 +3,7 @@ import type { Backend } from "../../storage/index.ts";
 import { envelopeOverhead } from "../crypto/envelope.ts";
 import { damaged } from "../damage.ts";
 import type { BlobLocation } from "../index/blob-index.ts";
-import type { LoadedIndex } from "../index/load-index.ts";
+import { type LoadedIndex, locateForReading } from "../index/load-index.ts";
 import type { BlobType } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
 import type { LoadedBlob } from "./open-loaded-blob.ts";
@@ -16,7 +16,7 @@ export interface LocatedBlob extends LoadedBlob {
 
 /** Where the blob lies. @throws HoldfastError REPOSITORY_DAMAGED if no index names it */
 export function locateBlob(index: LoadedIndex, type: BlobType, id: Uint8Array): LocatedBlob {
-  const location = index.blobs.locate(type, id);
+  const location = locateForReading(index, type, id);
   const pack = location === undefined ? undefined : index.packs[location.pack];
   const hexId = Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex");
   if (location === undefined || pack === undefined) {
@@ -29,7 +29,7 @@ export function locateBlob(index: LoadedIndex, type: BlobType, id: Uint8Array): 
 
 /** As `locateBlob`, with nothing made that a file of one blob does not need. */
 export function findBlob(index: LoadedIndex, id: Uint8Array): BlobLocation {
-  const location = index.blobs.locate("data", id);
+  const location = locateForReading(index, "data", id);
   if (location !== undefined) return location;
   const hexId = Buffer.from(id).toString("hex");
   throw damaged(`The data blob ${hexId} is in no index.`, { blob: hexId });

@@ -81,9 +81,19 @@ export class BlobIndex {
 
   /** Where the blob lies; undefined if it is unknown, or claimed and not yet placed. */
   locate(type: BlobType, id: Uint8Array): BlobLocation | undefined {
+    const entry = this.entryOf(type, id);
+    return entry === 0 ? undefined : this.locationOf(entry);
+  }
+
+  /** Number of the blob's entry, from 1 to `size`; 0 if it is unknown. Entries keep their numbers. */
+  entryOf(type: BlobType, id: Uint8Array): number {
     this.#keyBytes.set(id);
-    const base = this.#search(this.#head(), 0, type) * entryWords;
-    if (base === 0) return undefined;
+    return this.#search(this.#head(), 0, type);
+  }
+
+  /** Where the blob of an entry lies; undefined for one that is claimed only. */
+  locationOf(entry: number): BlobLocation | undefined {
+    const base = entry * entryWords;
     const pack = Atomics.load(this.#entries, base + packAt) & unplaced;
     if (pack === unplaced) return undefined;
     return {
@@ -92,6 +102,16 @@ export class BlobIndex {
       length: this.#entries[base + lengthAt] as number,
       uncompressedLength: this.#entries[base + uncompressedAt] as number,
     };
+  }
+
+  /** Says that a known blob lies elsewhere now. For one thread alone. */
+  move(entry: number, location: BlobLocation): void {
+    const base = entry * entryWords;
+    const entries = this.#entries;
+    entries[base + offsetAt] = location.offset;
+    entries[base + lengthAt] = location.length;
+    entries[base + uncompressedAt] = location.uncompressedLength;
+    entries[base + packAt] = location.pack + ((entries[base + packAt] as number) >= treeBit ? treeBit : 0);
   }
 
   /** True for exactly one caller on all threads: that one must store the blob. False if the blob is known. */

@@ -3,6 +3,7 @@ import { damaged, parseStoredJson, storedObject } from "../damage.ts";
 import { isHexId } from "../hex-id.ts";
 import type { PackBlob } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
+import { decodeMarks, type PackMarks } from "./pack-marks.ts";
 
 /** What an index file says of one pack. All blobs of a pack are in one index file. */
 export interface IndexedPack {
@@ -23,9 +24,31 @@ function encodeBlob(blob: PackBlob): string {
   return `{"id":"${hexOf(blob.id)}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}${uncompressed}}`;
 }
 
+/** What one index file holds. */
+export interface IndexFile {
+  readonly packs: readonly IndexedPack[];
+  readonly marks?: PackMarks;
+  /** rustic's own marks, of packs that it takes out of the index before it deletes them. */
+  readonly packsToDelete: boolean;
+}
+
 /** @throws HoldfastError REPOSITORY_DAMAGED naming `what` ("index 12ab...") */
-export function decodeIndex(json: Uint8Array, what: string): IndexedPack[] {
-  const { packs } = storedObject(parseStoredJson(json, what), what);
+export function decodeIndexFile(json: Uint8Array, what: string): IndexFile {
+  const stored = storedObject(parseStoredJson(json, what), what);
+  const { holdfast_marks: marks, packs_to_delete: packsToDelete } = stored;
+  return {
+    packs: decodePacks(stored["packs"], what),
+    ...(marks === undefined ? {} : { marks: decodeMarks(marks, what) }),
+    packsToDelete: Array.isArray(packsToDelete) && packsToDelete.length > 0,
+  };
+}
+
+/** The packs alone. @throws HoldfastError REPOSITORY_DAMAGED naming `what` */
+export function decodeIndex(json: Uint8Array, what: string): readonly IndexedPack[] {
+  return decodeIndexFile(json, what).packs;
+}
+
+function decodePacks(packs: unknown, what: string): IndexedPack[] {
   // Go writes null for an empty list.
   if (packs === null || packs === undefined) return [];
   if (!Array.isArray(packs)) throw damaged(`The ${what} has no list of packs.`);

@@ -1,41 +1,139 @@
-import { throwIfAborted } from "../../base/index.ts";
+import { isHoldfastError, throwIfAborted } from "../../base/index.ts";
 import { inParallel } from "../in-parallel.ts";
 import type { HexId } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
-import { BlobIndex } from "./blob-index.ts";
-import { decodeIndex, type IndexedPack } from "./index-file.ts";
+import type { BlobType } from "../pack/pack-format.ts";
+import { BlobIndex, type BlobLocation } from "./blob-index.ts";
+import { decodeIndex, decodeIndexFile, type IndexedPack } from "./index-file.ts";
+import { maxMarkFileBytes } from "./pack-marks.ts";
 
 /** Index files in memory at a time while loading: each has up to 50,000 blobs. */
 const loadedAtOnce = 4;
 
 /** All index files of a repository. */
 export interface LoadedIndex {
+  /** What new snapshots may rely on. */
   readonly blobs: BlobIndex;
-  /** Ids of the packs by the numbers that `blobs` gives them. */
+  /** Blobs in packs that a prune has marked, to be read as long as they are there; absent if there are none. */
+  readonly marked?: BlobIndex;
+  /** Ids of the packs by the numbers that `blobs` and `marked` give them. */
   readonly packs: HexId[];
 }
 
+/** Where the blob can be read. */
+export function locateForReading(index: LoadedIndex, type: BlobType, id: Uint8Array): BlobLocation | undefined {
+  return index.blobs.locate(type, id) ?? index.marked?.locate(type, id);
+}
+
 /**
- * Reads every index file into a lookup table. List the snapshots first, or a fresh one may miss its index.
+ * Reads every index file into a lookup table. List the snapshots first, or a fresh one may miss its index. A prune may
+ * exchange index files meanwhile.
  * @throws HoldfastError STORAGE_*, REPOSITORY_DAMAGED naming the index, INTERRUPTED
  */
 export async function loadIndex(files: UnpackedFiles, signal?: AbortSignal): Promise<LoadedIndex> {
-  const blobs = new BlobIndex();
-  const packs: HexId[] = [];
-  const numbers = new Map<HexId, number>();
-  const visit = (pack: IndexedPack): void => {
-    let number = numbers.get(pack.id);
+  for (;;) {
+    const loaded = await unlessFilesVanish(() => tryLoadIndex(files, signal));
+    if (loaded !== undefined) return loaded;
+  }
+}
+
+/** Undefined if a prune removed an index file between list and load: everything must be listed anew. */
+async function unlessFilesVanish<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return undefined;
+    throw error;
+  }
+}
+
+async function tryLoadIndex(files: UnpackedFiles, signal?: AbortSignal): Promise<LoadedIndex | undefined> {
+  const loader = new IndexLoader(files, signal);
+  const infos = await listIndex(files);
+  const marks = await loader.markedPacks(infos);
+  const builder = new IndexBuilder(marks);
+  await loader.eachPack(infos, (pack) => builder.add(pack));
+  // A list is not one moment's: what was exchanged while it was read may have escaped it. Marks must not.
+  const seen = new Set(infos.map(({ name }) => name));
+  const later = (await listIndex(files)).filter(({ name }) => !seen.has(name));
+  if ((await loader.markedPacks(later)).size > 0) return undefined;
+  await loader.eachPack(later, (pack) => builder.add(pack));
+  return builder.finish();
+}
+
+interface IndexFileInfo {
+  readonly name: HexId;
+  readonly sizeBytes: number;
+}
+
+async function listIndex(files: UnpackedFiles): Promise<IndexFileInfo[]> {
+  const infos: IndexFileInfo[] = [];
+  for await (const info of files.backend.list("index")) infos.push(info);
+  return infos.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+class IndexLoader {
+  readonly #files: UnpackedFiles;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(files: UnpackedFiles, signal: AbortSignal | undefined) {
+    this.#files = files;
+    this.#signal = signal;
+  }
+
+  /** Packs that any of the files marks. */
+  async markedPacks(infos: readonly IndexFileInfo[]): Promise<Set<HexId>> {
+    const marked = new Set<HexId>();
+    const small = infos.filter(({ sizeBytes }) => sizeBytes <= maxMarkFileBytes);
+    await inParallel(small, loadedAtOnce, async ({ name }) => {
+      throwIfAborted(this.#signal);
+      const { marks } = decodeIndexFile(await this.#files.load("index", name), `index ${name}`);
+      for (const id of marks?.packs ?? []) marked.add(id);
+    });
+    return marked;
+  }
+
+  async eachPack(infos: readonly IndexFileInfo[], visit: (pack: IndexedPack) => void): Promise<void> {
+    await inParallel(infos, loadedAtOnce, async ({ name }) => {
+      throwIfAborted(this.#signal);
+      for (const pack of decodeIndex(await this.#files.load("index", name), `index ${name}`)) visit(pack);
+    });
+  }
+}
+
+class IndexBuilder {
+  readonly #blobs = new BlobIndex();
+  readonly #packs: HexId[] = [];
+  readonly #numbers = new Map<HexId, number>();
+  readonly #marks: ReadonlySet<HexId>;
+  readonly #marked: BlobIndex | undefined;
+
+  constructor(marks: ReadonlySet<HexId>) {
+    this.#marks = marks;
+    this.#marked = marks.size === 0 ? undefined : new BlobIndex();
+  }
+
+  add(pack: IndexedPack): void {
+    let number = this.#numbers.get(pack.id);
     if (number === undefined) {
-      number = packs.push(pack.id) - 1;
-      numbers.set(pack.id, number);
+      number = this.#packs.push(pack.id) - 1;
+      this.#numbers.set(pack.id, number);
     }
+    const blobs = this.#marks.has(pack.id) ? (this.#marked ?? this.#blobs) : this.#blobs;
     for (const { type, id, offset, length, uncompressedLength } of pack.blobs) {
       blobs.place(type, id, { pack: number, offset, length, uncompressedLength });
     }
-  };
-  await eachIndexedPack(files, visit, signal);
-  blobs.fit();
-  return { blobs, packs };
+  }
+
+  finish(): LoadedIndex {
+    this.#blobs.fit();
+    this.#marked?.fit();
+    return {
+      blobs: this.#blobs,
+      packs: this.#packs,
+      ...(this.#marked === undefined ? {} : { marked: this.#marked }),
+    };
+  }
 }
 
 /** Hands over every pack of every index file; a pack that two files name comes twice. Errors as of `loadIndex`. */
@@ -44,8 +142,5 @@ export async function eachIndexedPack(
   visit: (pack: IndexedPack) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  await inParallel(await files.ids("index"), loadedAtOnce, async (id) => {
-    throwIfAborted(signal);
-    for (const pack of decodeIndex(await files.load("index", id), `index ${id}`)) visit(pack);
-  });
+  await new IndexLoader(files, signal).eachPack(await listIndex(files), visit);
 }

@@ -4,7 +4,7 @@ import type { Backend } from "../../storage/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
 import { maxBlobBytes } from "../crypto/unpacked.ts";
 import { damaged } from "../damage.ts";
-import type { LoadedIndex } from "../index/load-index.ts";
+import { type LoadedIndex, locateForReading } from "../index/load-index.ts";
 import type { HexId } from "../repository.ts";
 import { threadZstd } from "../zstd/zstd.ts";
 import type { BlobType } from "./pack-format.ts";
@@ -23,7 +23,7 @@ export class BlobLoader {
 
   /** The blob's plaintext, its hash verified. @throws HoldfastError STORAGE_*, REPOSITORY_DAMAGED naming blob and pack */
   async load(type: BlobType, id: HexId): Promise<Buffer> {
-    const location = this.#index.blobs.locate(type, Buffer.from(id, "hex"));
+    const location = locateForReading(this.#index, type, Buffer.from(id, "hex"));
     const pack = location === undefined ? undefined : this.#index.packs[location.pack];
     if (location === undefined || pack === undefined) {
       throw damaged(`The ${type} blob ${id} is in no index.`, { blob: id });

@@ -62,11 +62,27 @@ export class PackBuilder {
 
   /** `payload` is the plaintext, or a zstd frame of `uncompressedLength` bytes of it. */
   add(id: Uint8Array, payload: Uint8Array, uncompressedLength: number): void {
-    const needed = payload.length + envelopeOverhead + headerEntryBytes;
+    const sealedBytes = payload.length + envelopeOverhead;
+    const bytes = this.#roomFor(sealedBytes);
+    this.#sealer.sealInto(payload, bytes, this.#used);
+    this.#added(id, sealedBytes, uncompressedLength);
+  }
+
+  /** An envelope from another pack, as it is: nothing in it depends on where it lies. */
+  addSealed(id: Uint8Array, envelope: Uint8Array, uncompressedLength: number): void {
+    this.#roomFor(envelope.length).set(envelope, this.#used);
+    this.#added(id, envelope.length, uncompressedLength);
+  }
+
+  #roomFor(sealedBytes: number): Buffer {
+    const needed = sealedBytes + headerEntryBytes;
     if (this.#bytes !== undefined && this.#used + this.#endBytes() + needed > this.#bytes.length) this.finish();
     // Room for a target's worth and one more blob of the largest usual size; more for a larger one.
     this.#bytes ??= Buffer.from(new ArrayBuffer(Math.max(this.#targetBytes * 1.5, needed + packEndBytes)));
-    const length = this.#sealer.sealInto(payload, this.#bytes, this.#used);
+    return this.#bytes;
+  }
+
+  #added(id: Uint8Array, length: number, uncompressedLength: number): void {
     this.#used += length;
     this.#blobs.push({ type: this.#type, id, length, uncompressedLength });
     if (this.#used + this.#endBytes() >= this.#targetBytes) this.finish();

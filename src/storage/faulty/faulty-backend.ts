@@ -1,6 +1,6 @@
 import type { Backend, FileHandle, FileInfo, FileType } from "../backend.ts";
 
-export type BackendOperation = "save" | "load" | "stat" | "list" | "remove" | "create";
+export type BackendOperation = "save" | "load" | "stat" | "list" | "remove" | "removeTemporaries" | "create";
 
 /** What goes wrong. Each may throw, wait, or let the call pass. */
 export interface Faults {
@@ -45,6 +45,10 @@ export class FaultyBackend implements Backend {
 
   remove(handle: FileHandle): Promise<void> {
     return this.#run("remove", handle, () => this.#inner.remove(handle));
+  }
+
+  removeTemporaries(olderThanMs: number): Promise<number> {
+    return this.#run("removeTemporaries", undefined, () => this.#inner.removeTemporaries(olderThanMs));
   }
 
   create(): Promise<void> {

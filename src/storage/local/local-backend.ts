@@ -4,7 +4,7 @@ import { type FileHandle as OpenFile, mkdir, open, readdir, stat, unlink } from 
 import { join } from "node:path";
 import { HoldfastError, makeDirectories, systemErrorCode } from "../../base/index.ts";
 import type { Backend, FileHandle, FileInfo, FileType } from "../backend.ts";
-import { checkHandle, describeHandle, isStoredName, typeFolders } from "../file-name.ts";
+import { checkHandle, describeHandle, isStoredName, isTemporaryName, typeFolders } from "../file-name.ts";
 import { publish, removeTemporary, syncDirectory } from "./durable-file.ts";
 import { storageError } from "./local-errors.ts";
 
@@ -140,6 +140,31 @@ export class LocalBackend implements Backend {
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return;
       throw storageError(error, `removing ${describeHandle(handle)}`, this.location);
+    }
+  }
+
+  async removeTemporaries(olderThanMs: number): Promise<number> {
+    const data = join(this.#root, typeFolders.data);
+    const shards = (await this.#namesIn(data)).filter((name) => /^[0-9a-f]{2}$/.test(name));
+    const folders = Object.values(typeFolders).map((name) => join(this.#root, name));
+    let removed = 0;
+    for (const folder of [this.#root, ...folders, ...shards.map((name) => join(data, name))]) {
+      for (const name of (await this.#namesIn(folder)).filter(isTemporaryName)) {
+        if (await this.#removeIfOld(join(folder, name), olderThanMs)) removed += 1;
+      }
+    }
+    return removed;
+  }
+
+  async #removeIfOld(path: string, olderThanMs: number): Promise<boolean> {
+    try {
+      if (Date.now() - (await stat(path)).mtimeMs <= olderThanMs) return false;
+      await unlink(path);
+      return true;
+    } catch (error) {
+      // Its writer has finished.
+      if (systemErrorCode(error) === "ENOENT") return false;
+      throw storageError(error, "removing a temporary file", this.location);
     }
   }
 

@@ -45,6 +45,10 @@ export class MemoryBackend implements Backend {
     this.#files.delete(keyOf(handle));
   }
 
+  async removeTemporaries(): Promise<number> {
+    return 0;
+  }
+
   async create(): Promise<void> {
     // Memory needs no folders.
   }
