@@ -1,6 +1,6 @@
 // Makes the program that is shipped: node build/bundle.ts [--out dist/program]
 // A few large files instead of hundreds of modules, since a process that loads them starts in half the time. The packages
-// with native parts stay packages. Everything lies in one folder, two below package.json, as import.meta.url expects.
+// with native parts stay packages, and pg, which few need. Everything lies in one folder, two below package.json, as import.meta.url expects.
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -22,7 +22,7 @@ const bundle = await rolldown({
   cwd: root,
   input: entries,
   platform: "node",
-  external: ["koffi", "sodium-native"],
+  external: ["koffi", "pg", "sodium-native"],
   // Whatever it warns of is a mistake: a missing export, a module that is not there.
   onLog: (_level, log) => {
     throw new Error(log.message);

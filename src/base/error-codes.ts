@@ -25,7 +25,7 @@ export const errorCodes = {
   INTERNAL: code("never", 500, 1, "A defect in Holdfast: something happened that the code holds impossible."),
   INTERRUPTED: code("later", 499, 130, "The operation was interrupted by a signal or cancelled, and undone."),
   INPUT_INVALID: code("fixed", 400, 1, "An argument or option of the command or request is wrong."),
-  STATE_UNUSABLE: code("fixed", 500, 1, "The state folder cannot be created, read or written."),
+  STATE_UNUSABLE: code("fixed", 500, 1, "The state folder or the catalog cannot be created, read or written."),
   TIMEOUT: code("later", 504, 1, "Something did not finish within its time limit."),
 
   // Storage

@@ -63,11 +63,16 @@ const project = z.strictObject({
   environments: z.record(name, environment),
 });
 
+const catalogUrl = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
+}, 'must look like "postgresql://user:password@host:5432/database"');
+
 /** The whole of holdfast.yaml, apart from what depends on a `type`. */
 export const configSchema = z.strictObject({
   version: z.literal(1),
   state: path,
-  server: z.strictObject({ listen: z.string().optional(), catalog: z.string().optional() }).optional(),
+  server: z.strictObject({ listen: z.string().optional(), catalog: catalogUrl.optional() }).optional(),
   projects: z.record(name, project),
 });
 

@@ -228,6 +228,18 @@ projects:
     expect(problemsOf(wrongType)).not.toContain('"secret"');
   });
 
+  test("takes a PostgreSQL database as the place of the catalog, and nothing else", () => {
+    const withCatalog = (url: string): string => whole.replace("listen: 127.0.0.1:4400", `catalog: "${url}"`);
+    expect(parse(withCatalog("postgresql://u:${DB_PASSWORD}@db/catalog")).server).toEqual({
+      catalog: "postgresql://u:s3cret@db/catalog",
+    });
+    for (const url of ["mysql://u:${DB_PASSWORD}@db/catalog", "postgresql://u:${DB_PASSWORD}@db", "catalog.db"]) {
+      const problems = problemsOf(withCatalog(url));
+      expect(problems).toMatch(/:4:20: "server\.catalog": must look like "postgresql:/);
+      expect(problems).not.toContain("s3cret");
+    }
+  });
+
   test("says where YAML itself is wrong", () => {
     expect(problemsOf("version: 1\nstate: [\n")).toMatch(/holdfast\.yaml:\d+:\d+: /);
     expect(problemsOf("version: 1\nversion: 1\n")).toMatch(/:2:1: .*unique/);

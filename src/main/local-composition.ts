@@ -10,7 +10,7 @@ import {
   type PasswordSource,
   type ProjectConfig,
 } from "../config/index.ts";
-import { openSqliteCatalog, type SqliteCatalog } from "../control/index.ts";
+import { openCatalog, type OpenCatalog } from "../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../engine/index.ts";
 import type { Repository } from "../repository/index.ts";
 import { composeEnvironment } from "./compose-environment.ts";
@@ -46,8 +46,10 @@ export class LocalComposition implements Composition {
     }
   }
 
-  openCatalog(config: Config): Promise<SqliteCatalog> {
-    return openSqliteCatalog({ file: join(config.stateDirectory, "catalog.db"), clock: this.#clock });
+  openCatalog({ server, stateDirectory }: Config): Promise<OpenCatalog> {
+    const url = server?.catalog;
+    const place = url === undefined ? { file: join(stateDirectory, "catalog.db") } : { url };
+    return openCatalog(place, { clock: this.#clock });
   }
 
   createPasswordFile(_config: Config, project: ProjectConfig): Promise<InitOutcome> {

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type EnvironmentId, type ProjectId, silentLogger, systemClock } from "../../src/base/index.ts";
-import { openSqliteCatalog } from "../../src/control/index.ts";
+import { openCatalog } from "../../src/control/index.ts";
 import type { EngineContext, EngineEvent, Environment } from "../../src/engine/index.ts";
 import { type AtVerb, FileComponent } from "../../src/engine/conformance/file-component.ts";
 import type { Gateway } from "../../src/gateway/index.ts";
@@ -40,7 +40,7 @@ export function crashComponents(folder: string, at: AtVerb = () => undefined): r
 
 export async function openCrashTest(folder: string, at: AtVerb): Promise<CrashTest> {
   const stateDirectory = join(folder, "state");
-  const catalog = await openSqliteCatalog({ file: join(stateDirectory, "catalog.db"), clock: systemClock });
+  const catalog = await openCatalog({ file: join(stateDirectory, "catalog.db") }, { clock: systemClock });
   const backend = new LocalBackend(join(folder, "repository"));
   const repository = await openRepository(backend, { password, workers: 1 });
   const components = crashComponents(folder, at);
@@ -73,7 +73,7 @@ export async function openCrashTest(folder: string, at: AtVerb): Promise<CrashTe
     },
     close: async () => {
       await repository.close();
-      catalog.close();
+      await catalog.close();
     },
   };
 }

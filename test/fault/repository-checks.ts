@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import type { Site } from "../../examples/shop/site.ts";
 import { type ProjectId, systemClock } from "../../src/base/index.ts";
-import { openSqliteCatalog } from "../../src/control/index.ts";
+import { openCatalog } from "../../src/control/index.ts";
 
 /** What the real restic finds, reading everything; empty if it finds no fault. */
 export function resticProblems(site: Site): string[] {
@@ -20,13 +20,13 @@ export function resticProblems(site: Site): string[] {
 
 /** The catalog has to list exactly the snapshots that are in the repository. */
 export async function catalogProblems(site: Site): Promise<string[]> {
-  const catalog = await openSqliteCatalog({ file: path.join(site.folder, "state/catalog.db"), clock: systemClock });
+  const catalog = await openCatalog({ file: path.join(site.folder, "state/catalog.db") }, { clock: systemClock });
   try {
     const listed = (await catalog.list("shop" as ProjectId)).map(({ snapshot }) => snapshot).toSorted();
     const there = readdirSync(path.join(site.folder, "repository/snapshots")).toSorted();
     if (listed.join() === there.join()) return [];
     return [`the catalog lists ${listed.join(", ")}, the repository has ${there.join(", ")}`];
   } finally {
-    catalog.close();
+    await catalog.close();
   }
 }

@@ -1,6 +1,6 @@
 import type { Logger } from "../../base/index.ts";
 import type { Config, EnvironmentConfig, PasswordSource, ProjectConfig } from "../../config/index.ts";
-import type { SqliteCatalog } from "../../control/index.ts";
+import type { OpenCatalog } from "../../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../../engine/index.ts";
 import type { Repository } from "../../repository/index.ts";
 
@@ -18,7 +18,7 @@ export interface Composition {
   /** Makes the state folder, mode 0700. @throws HoldfastError STATE_UNUSABLE */
   createState(config: Config): Promise<InitOutcome>;
   /** @throws HoldfastError STATE_UNUSABLE */
-  openCatalog(config: Config): Promise<SqliteCatalog>;
+  openCatalog(config: Config): Promise<OpenCatalog>;
 
   /** Makes the file with the repository's password, mode 0600. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
   createPasswordFile(config: Config, project: ProjectConfig): Promise<InitOutcome>;

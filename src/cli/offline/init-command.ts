@@ -39,7 +39,7 @@ async function init(invocation: Invocation): Promise<number> {
       }
     }
   } finally {
-    catalog.close();
+    await catalog.close();
   }
   say(invocation, `catalog        ready`);
   if (keysMade > 0) {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
 import { type Config, type EnvironmentConfig, loadConfig, type ProjectConfig } from "../../config/index.ts";
-import type { SqliteCatalog } from "../../control/index.ts";
+import type { OpenCatalog } from "../../control/index.ts";
 import type { Backup, EngineContext, EngineEvent, Environment } from "../../engine/index.ts";
 import type { Repository } from "../../repository/index.ts";
 import type { GlobalOptions } from "../global-options.ts";
@@ -61,14 +61,14 @@ export class Session implements AsyncDisposable {
   readonly invocation: Invocation;
   readonly config: Config;
   readonly project: ProjectConfig;
-  readonly catalog: SqliteCatalog;
+  readonly catalog: OpenCatalog;
   #repository: Repository | undefined;
 
   private constructor(
     invocation: Invocation,
     config: Config,
     project: ProjectConfig,
-    catalog: SqliteCatalog,
+    catalog: OpenCatalog,
     repository: Repository | undefined,
   ) {
     this.invocation = invocation;
@@ -156,7 +156,7 @@ export class Session implements AsyncDisposable {
     try {
       await this.#repository?.close();
     } finally {
-      this.catalog.close();
+      await this.catalog.close();
     }
   }
 }

@@ -1,0 +1,120 @@
+import { type RawBuilder, sql } from "kysely";
+import { HoldfastError } from "../../base/index.ts";
+import type { CatalogKind, CatalogQueries } from "./catalog-schema.ts";
+
+/** What the two databases call the same thing. */
+interface TypeNames {
+  /** Compared byte by byte, so that both order ids alike. */
+  readonly text: string;
+  /** 64 bits. */
+  readonly integer: string;
+  /** After a table whose rows are found by their key. */
+  readonly keyed: string;
+}
+
+const typeNames: Record<CatalogKind, TypeNames> = {
+  sqlite: { text: "TEXT", integer: "INTEGER", keyed: "STRICT, WITHOUT ROWID" },
+  postgresql: { text: 'TEXT COLLATE "C"', integer: "BIGINT", keyed: "" },
+};
+
+/** In order, each run once; never edit one that was released. A catalog's version is the number of those it has seen. */
+const migrations: readonly ((names: TypeNames) => readonly string[])[] = [
+  ({ text, integer, keyed }) => [
+    `CREATE TABLE backups (
+       project ${text} NOT NULL,
+       id ${text} NOT NULL,
+       environment ${text} NOT NULL,
+       created_at ${integer} NOT NULL,
+       updated_at ${integer} NOT NULL,
+       status ${text} NOT NULL CHECK (status IN ('CREATED', 'DELETING')),
+       record ${text} NOT NULL,
+       PRIMARY KEY (project, id)
+     ) ${keyed}`,
+    "CREATE INDEX backups_by_environment ON backups (project, environment, created_at DESC, id DESC)",
+    "CREATE INDEX backups_by_time ON backups (project, created_at DESC, id DESC)",
+    `CREATE TABLE environments (
+       project ${text} NOT NULL,
+       id ${text} NOT NULL,
+       status ${text} NOT NULL,
+       updated_at ${integer} NOT NULL,
+       PRIMARY KEY (project, id)
+     ) ${keyed}`,
+  ],
+];
+
+/** Where each database keeps the version, and how a migration keeps others out. */
+interface VersionStore {
+  read(queries: CatalogQueries): Promise<number>;
+  write(queries: CatalogQueries, version: number): Promise<void>;
+  /** Inside the migration's transaction, before anything else. */
+  lock(queries: CatalogQueries): Promise<void>;
+}
+
+const versionStores: Record<CatalogKind, VersionStore> = {
+  sqlite: {
+    read: async (queries) => (await firstRow(queries, sql<{ user_version: number }>`PRAGMA user_version`)).user_version,
+    write: async (queries, version) => {
+      await sql.raw(`PRAGMA user_version = ${version}`).execute(queries);
+    },
+    // BEGIN IMMEDIATE has done it.
+    lock: async () => undefined,
+  },
+  postgresql: {
+    read: async (queries) => {
+      const { found } = await firstRow(
+        queries,
+        sql<{ found: boolean }>`SELECT to_regclass('catalog_version') IS NOT NULL AS found`,
+      );
+      if (!found) return 0;
+      return (await firstRow(queries, sql<{ version: number }>`SELECT version FROM catalog_version`)).version;
+    },
+    write: async (queries, version) => {
+      await sql`CREATE TABLE IF NOT EXISTS catalog_version (
+        only_row BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row), version BIGINT NOT NULL)`.execute(queries);
+      await sql`INSERT INTO catalog_version (version) VALUES (${version})
+        ON CONFLICT (only_row) DO UPDATE SET version = excluded.version`.execute(queries);
+    },
+    lock: async (queries) => {
+      // "holdfast" in hexadecimal, cut to 63 bits: nobody else's number.
+      await sql`SELECT pg_advisory_xact_lock(${sql.raw("x'686f6c6466617374'::bigint")})`.execute(queries);
+    },
+  },
+};
+
+async function firstRow<Row>(queries: CatalogQueries, query: RawBuilder<Row>): Promise<Row> {
+  const row = (await query.execute(queries)).rows[0];
+  if (row === undefined) throw new HoldfastError("STATE_UNUSABLE", "The catalog does not say of which version it is.");
+  return row;
+}
+
+/**
+ * Brings the catalog up to date; safe when several processes do it at once.
+ * @param name as people know the catalog, for messages
+ * @throws HoldfastError STATE_UNUSABLE; what the database threw
+ */
+export async function migrate(queries: CatalogQueries, kind: CatalogKind, name: string): Promise<void> {
+  const store = versionStores[kind];
+  const before = await store.read(queries);
+  assertKnown(before, name);
+  if (before === migrations.length) return;
+  await queries.transaction().execute(async (transaction) => {
+    await store.lock(transaction);
+    // Another process may have migrated while this one waited for the lock.
+    const version = await store.read(transaction);
+    assertKnown(version, name);
+    if (version === migrations.length) return;
+    for (const migration of migrations.slice(version)) {
+      for (const statement of migration(typeNames[kind])) await sql.raw(statement).execute(transaction);
+    }
+    await store.write(transaction, migrations.length);
+  });
+}
+
+function assertKnown(version: number, name: string): void {
+  if (version <= migrations.length) return;
+  throw new HoldfastError(
+    "STATE_UNUSABLE",
+    `The catalog ${name} is of version ${version}; this program knows versions up to ${migrations.length}.`,
+    { facts: { catalog: name, version }, remedy: "Use the newer Holdfast that wrote it." },
+  );
+}

@@ -1,0 +1,45 @@
+import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { Catalog, EnvironmentStatus } from "../../engine/index.ts";
+
+/** The environments' statuses; the configuration gives the first one. */
+export interface EnvironmentStates {
+  /** The stored status; `initial` is stored and returned if there is none. */
+  environmentStatus(
+    project: ProjectId,
+    environment: EnvironmentId,
+    initial: EnvironmentStatus,
+  ): Promise<EnvironmentStatus>;
+  setEnvironmentStatus(project: ProjectId, environment: EnvironmentId, status: EnvironmentStatus): Promise<void>;
+}
+
+export interface OpenCatalog extends Catalog, EnvironmentStates {
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Where a catalog is: a file on this machine, or a PostgreSQL database that several machines use. */
+export type CatalogPlace =
+  | {
+      /** Absolute path; made with mode 0600 if missing. Its folder exists. */
+      readonly file: string;
+    }
+  | {
+      /** "postgresql://user:password@host/database"; the tables are made in the first schema of the user's search path. */
+      readonly url: string;
+    };
+
+export interface OpenCatalogOptions {
+  readonly clock: Clock;
+  /** How long a call waits: for another process's write, for the server's answer. Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Opens the catalog and brings its tables up to date. What opens it is loaded now, since it takes a process longer to load
+ * than all else that it needs for printing a help text.
+ * @throws HoldfastError STATE_UNUSABLE
+ */
+export async function openCatalog(place: CatalogPlace, options: OpenCatalogOptions): Promise<OpenCatalog> {
+  if ("file" in place) return (await import("./sqlite-catalog.ts")).openSqliteCatalog({ ...options, ...place });
+  return (await import("./postgresql-catalog.ts")).openPostgresqlCatalog({ ...options, ...place });
+}

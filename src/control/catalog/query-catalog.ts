@@ -1,0 +1,155 @@
+import type { BackupId, Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { Backup, EnvironmentStatus } from "../../engine/index.ts";
+import { decodeBackup, encodeBackup } from "./backup-record.ts";
+import type { BackupRow, CatalogQueries } from "./catalog-schema.ts";
+import type { OpenCatalog } from "./open-catalog.ts";
+
+/** The catalog's queries, the same for every database. */
+export class QueryCatalog implements OpenCatalog {
+  readonly #queries: CatalogQueries;
+  readonly #clock: Clock;
+  readonly #toError: (error: unknown) => Error;
+
+  /** @param toError makes what the database throws into what the catalog throws */
+  constructor(queries: CatalogQueries, clock: Clock, toError: (error: unknown) => Error) {
+    this.#queries = queries;
+    this.#clock = clock;
+    this.#toError = toError;
+  }
+
+  insert(backup: Backup): Promise<void> {
+    return this.#use(async (queries) => {
+      await insertBackups(queries, [backup]);
+    });
+  }
+
+  list(project: ProjectId, environment?: EnvironmentId): Promise<readonly Backup[]> {
+    return this.#use(async (queries) => {
+      let query = queries
+        .selectFrom("backups")
+        .select(["record", "status", "updated_at"])
+        .where("project", "=", project)
+        .orderBy("created_at", "desc")
+        .orderBy("id", "desc");
+      if (environment !== undefined) query = query.where("environment", "=", environment);
+      return (await query.execute()).map(backupOf);
+    });
+  }
+
+  get(project: ProjectId, id: BackupId): Promise<Backup | undefined> {
+    return this.#use(async (queries) => {
+      const row = await queries
+        .selectFrom("backups")
+        .select(["record", "status", "updated_at"])
+        .where("project", "=", project)
+        .where("id", "=", id)
+        .executeTakeFirst();
+      return row === undefined ? undefined : backupOf(row);
+    });
+  }
+
+  setStatus(project: ProjectId, id: BackupId, status: Backup["status"]): Promise<void> {
+    return this.#use(async (queries) => {
+      await queries
+        .updateTable("backups")
+        .set({ status, updated_at: this.#nowMs() })
+        .where("project", "=", project)
+        .where("id", "=", id)
+        .execute();
+    });
+  }
+
+  remove(project: ProjectId, id: BackupId): Promise<void> {
+    return this.#use(async (queries) => {
+      await queries.deleteFrom("backups").where("project", "=", project).where("id", "=", id).execute();
+    });
+  }
+
+  environmentStatus(
+    project: ProjectId,
+    environment: EnvironmentId,
+    initial: EnvironmentStatus,
+  ): Promise<EnvironmentStatus> {
+    return this.#use(async (queries) => {
+      await queries
+        .insertInto("environments")
+        .values({ project, id: environment, status: initial, updated_at: this.#nowMs() })
+        .onConflict((conflict) => conflict.columns(["project", "id"]).doNothing())
+        .execute();
+      const row = await queries
+        .selectFrom("environments")
+        .select("status")
+        .where("project", "=", project)
+        .where("id", "=", environment)
+        .executeTakeFirst();
+      return (row?.status ?? initial) as EnvironmentStatus;
+    });
+  }
+
+  setEnvironmentStatus(project: ProjectId, environment: EnvironmentId, status: EnvironmentStatus): Promise<void> {
+    return this.#use(async (queries) => {
+      await queries
+        .insertInto("environments")
+        .values({ project, id: environment, status, updated_at: this.#nowMs() })
+        .onConflict((conflict) =>
+          conflict.columns(["project", "id"]).doUpdateSet((row) => ({
+            status: row.ref("excluded.status"),
+            updated_at: row.ref("excluded.updated_at"),
+          })),
+        )
+        .execute();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#queries.destroy();
+  }
+
+  #nowMs(): number {
+    return this.#clock.now().getTime();
+  }
+
+  async #use<T>(run: (queries: CatalogQueries) => Promise<T>): Promise<T> {
+    try {
+      return await run(this.#queries);
+    } catch (error) {
+      throw this.#toError(error);
+    }
+  }
+}
+
+/** A row that is there is replaced. */
+async function insertBackups(queries: CatalogQueries, backups: readonly Backup[]): Promise<void> {
+  await queries
+    .insertInto("backups")
+    .values(backups.map(rowOf))
+    .onConflict((conflict) =>
+      conflict.columns(["project", "id"]).doUpdateSet((row) => ({
+        environment: row.ref("excluded.environment"),
+        created_at: row.ref("excluded.created_at"),
+        updated_at: row.ref("excluded.updated_at"),
+        status: row.ref("excluded.status"),
+        record: row.ref("excluded.record"),
+      })),
+    )
+    .execute();
+}
+
+const rowOf = (backup: Backup): BackupRow => ({
+  project: backup.project,
+  id: backup.id,
+  environment: backup.environment,
+  created_at: backup.createdAt.getTime(),
+  updated_at: backup.updatedAt.getTime(),
+  status: backup.status,
+  record: encodeBackup(backup),
+});
+
+/** Status and time of change are columns, since they change; the rest is the record as it was inserted. */
+function backupOf(row: Pick<BackupRow, "record" | "status" | "updated_at">): Backup {
+  return {
+    ...decodeBackup(row.record),
+    status: row.status as Backup["status"],
+    updatedAt: new Date(row.updated_at),
+  };
+}
