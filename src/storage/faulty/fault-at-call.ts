@@ -138,7 +138,9 @@ export class FaultAtCall implements Backend {
       case "reorder":
         await Promise.race([new Promise<void>((resolve) => (this.#overtaken = resolve)), delay(longestWaitMs)]);
         break;
-      default:
+      case "lose-answer":
+      case "kill-after":
+      case undefined:
     }
     const result = await call();
     if (fault === "kill-after") this.#dead = true;

@@ -61,7 +61,8 @@ export async function* tryEachCall(
     const backend = await copyRepository(start.backend);
     if (operation.prepare !== undefined) {
       const repository = await openRepository(backend, { password, workers: 1 });
-      await operation.prepare(repository, start).finally(() => repository.close());
+      await operation.prepare(repository, start);
+      await repository.close();
     }
     const { outcome, struck, reported, problems } = await tryOnce(backend, { ...start, backend }, operation, fault, n);
     if (!struck) return;
