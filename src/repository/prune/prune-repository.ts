@@ -35,9 +35,17 @@ const minTemporaryAgeMs = 60 * 60_000;
 export async function pruneRepository(parts: PruneParts, options: PruneOptions = {}): Promise<PruneReport> {
   checkOptions(options);
   const { files } = parts;
-  await using lock = await acquireLock(files, { exclusive: false, work: "prune", signal: options.signal });
-  const signal = joinSignals(lock.signal, options.signal);
-  return new Prune(parts, options, lock, signal).run();
+  const lock = await acquireLock(files, { exclusive: false, work: "prune", signal: options.signal });
+  let report: PruneReport;
+  try {
+    report = await new Prune(parts, options, lock, joinSignals(lock.signal, options.signal)).run();
+  } catch (error) {
+    // What went wrong matters more than that the lock stays until its lease is over.
+    await lock.release().catch(() => undefined);
+    throw error;
+  }
+  await lock.release();
+  return report;
 }
 
 function checkOptions({ maxUnused = usualMaxUnused, safetyMs = usualSafetyMs }: PruneOptions): void {

@@ -109,6 +109,10 @@ export class FaultAtCall implements Backend {
     });
   }
 
+  removeTemporaries(olderThanMs: number): Promise<number> {
+    return this.#call("removing temporaries", () => this.#inner.removeTemporaries(olderThanMs));
+  }
+
   create(): Promise<void> {
     return this.#call("creating", () => this.#inner.create());
   }
