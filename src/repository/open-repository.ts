@@ -1,4 +1,4 @@
-import { HoldfastError, isHoldfastError, programVersion, throwIfAborted } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, programVersion } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
 import { WorkerVerifier } from "./check/worker-verifier.ts";
@@ -8,7 +8,8 @@ import type { MasterKey, Sealer } from "./crypto/envelope.ts";
 import { addKey, listKeys, removeKey } from "./crypto/key-list.ts";
 import { loadIndex } from "./index/load-index.ts";
 import { listLocks } from "./lock/lock-list.ts";
-import { acquireLock, type RepositoryLock } from "./lock/repository-lock.ts";
+import { acquireLock } from "./lock/repository-lock.ts";
+import { keepLock, underLock } from "./lock/under-lock.ts";
 import { BlobLoader } from "./pack/blob-loader.ts";
 import { pruneRepository } from "./prune/prune-repository.ts";
 import type { PruneOptions, PruneReport } from "./prune/prune-types.ts";
@@ -165,25 +166,7 @@ export class OpenRepository implements Repository {
     }
   }
 
-  /** `work` gets the signal of the lock's loss. If it fails, its error is the one thrown, whatever becomes of the lock. */
-  async #underLock<T>(exclusive: boolean, work: (lost: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const lock = await acquireLock(this.#files, { exclusive, signal });
-    const result = await keepLock(lock, () => {
-      throwIfAborted(lock.signal);
-      return work(lock.signal);
-    });
-    await lock.release();
-    return result;
-  }
-}
-
-/** Lets go of the lock if `make` fails, with its error. */
-async function keepLock<T>(lock: RepositoryLock, make: () => Promise<T>): Promise<T> {
-  try {
-    return await make();
-  } catch (error) {
-    // A storage that failed once fails again here, as a rule. What is left of the lock ends with its lease.
-    await Promise.allSettled([lock.release()]);
-    throw error;
+  #underLock<T>(exclusive: boolean, work: (lost: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return underLock(this.#files, { exclusive, signal }, (lock) => work(lock.signal));
   }
 }

@@ -1,7 +1,8 @@
 import { isHoldfastError } from "../../base/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
 import { damaged } from "../damage.ts";
-import { acquireLock, type RepositoryLock } from "../lock/repository-lock.ts";
+import type { RepositoryLock } from "../lock/repository-lock.ts";
+import { underLock } from "../lock/under-lock.ts";
 import { BlobLoader } from "../pack/blob-loader.ts";
 import { joinSignals } from "../reader/repository-reader.ts";
 import type { HexId } from "../repository.ts";
@@ -35,17 +36,9 @@ const minTemporaryAgeMs = 60 * 60_000;
 export async function pruneRepository(parts: PruneParts, options: PruneOptions = {}): Promise<PruneReport> {
   checkOptions(options);
   const { files } = parts;
-  const lock = await acquireLock(files, { exclusive: false, work: "prune", signal: options.signal });
-  let report: PruneReport;
-  try {
-    report = await new Prune(parts, options, lock, joinSignals(lock.signal, options.signal)).run();
-  } catch (error) {
-    // What went wrong matters more than that the lock stays until its lease is over.
-    await lock.release().catch(() => undefined);
-    throw error;
-  }
-  await lock.release();
-  return report;
+  return underLock(files, { exclusive: false, work: "prune", signal: options.signal }, (lock) =>
+    new Prune(parts, options, lock, joinSignals(lock.signal, options.signal)).run(),
+  );
 }
 
 function checkOptions({ maxUnused = usualMaxUnused, safetyMs = usualSafetyMs }: PruneOptions): void {

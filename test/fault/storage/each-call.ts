@@ -24,6 +24,11 @@ export interface Operation {
 export const operations: readonly Operation[] = [
   { name: "backup", run: (repository, _start, report) => backUp(repository, filesOf(4), report) },
   { name: "forget", run: (repository, { doomed }) => repository.forget(doomed.snapshot.id) },
+  {
+    name: "prune",
+    prepare: (repository, { doomed }) => repository.forget(doomed.snapshot.id),
+    run: (repository) => repository.prune({ safetyMs: 0, maxUnused: { ratio: 0 } }),
+  },
 ];
 
 export interface Trial {
