@@ -97,7 +97,10 @@ export function makeSmallFiles(folder: string, size: DataSize): void {
   }
 }
 
-/** Changes one hundredth of the tree below `root` ("large", "small"): a piece of each large file, each 100th small one. */
+/**
+ * Changes one hundredth of the tree below `root` ("large", "small"): a piece of each large file, each 100th small one.
+ * Times of what is changed are in the past, as of `settleTimes`; everything else is left alone.
+ */
 export function changeHundredth(root: string, seed: number): void {
   const large = path.join(root, "large");
   for (const [number, name] of readdirSync(large).toSorted().entries()) {
@@ -108,6 +111,7 @@ export function changeHundredth(root: string, seed: number): void {
     const fd = openSync(file, "r+");
     writeSync(fd, bytes, 0, length, (length * ((seed * 37 + number) % 90)) % (size - length));
     closeSync(fd);
+    settleTime(file);
   }
   const small = path.join(root, "small");
   const noise = new Noise(3_000_000 + seed);
@@ -115,15 +119,21 @@ export function changeHundredth(root: string, seed: number): void {
   for (const folder of readdirSync(small).toSorted()) {
     for (const name of readdirSync(path.join(small, folder)).toSorted()) {
       number += 1;
-      if (number % 100 === 0) writeFileSync(path.join(small, folder, name), noise.bytes(4096));
+      if (number % 100 !== 0) continue;
+      writeFileSync(path.join(small, folder, name), noise.bytes(4096));
+      settleTime(path.join(small, folder, name));
     }
   }
 }
 
 /** Times in the past: what was written a moment ago cannot be told from what is being written. */
 export function settleTimes(root: string): void {
-  const past = new Date(Date.now() - 86_400_000);
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) utimesSync(path.join(entry.parentPath, entry.name), past, past);
+    if (entry.isFile()) settleTime(path.join(entry.parentPath, entry.name));
   }
+}
+
+function settleTime(file: string): void {
+  const past = new Date(Date.now() - 86_400_000);
+  utimesSync(file, past, past);
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { changeHundredth, settleTimes } from "./data.ts";
+import { changeHundredth } from "./data.ts";
 import { figuresOf, type WorkFigures } from "./figures.ts";
 import type { Cost } from "./measured-command.ts";
 import type { Program } from "./programs.ts";
@@ -36,6 +36,7 @@ export const workNames = Object.keys(works) as WorkName[];
 export class Works {
   readonly #plan: Plan;
   #seed = 0;
+  #folders = 0;
   #bothStored = false;
   readonly #compared = new Set<string>();
 
@@ -96,7 +97,6 @@ export class Works {
   #change(): void {
     this.#seed += 1;
     changeHundredth(this.#plan.trees.both.root, this.#seed);
-    settleTimes(this.#plan.trees.both.root);
   }
 
   #measure(name: WorkName, tree: Tree, work: (program: Program) => Cost, before?: () => void): WorkFigures {
@@ -116,6 +116,9 @@ export class Works {
         );
       }
     }
+    for (const folder of readdirSync(this.#plan.scratch)) {
+      rmSync(path.join(this.#plan.scratch, folder), { recursive: true, force: true });
+    }
     const stores = name !== "e" && name !== "f";
     const programs = tree.programs.map((program) =>
       figuresOf(program.name, costs.get(program.name) ?? [], stores ? program.repositoryBytes() : undefined),
@@ -133,27 +136,31 @@ export class Works {
   }
 
   #restore(program: Program): Cost {
-    const folder = path.join(this.#plan.scratch, program.name);
-    rmSync(folder, { recursive: true, force: true });
+    const folder = this.#newFolder(program);
     this.#settle(this.#plan.trees.both.root);
     const { cost, tree } = program.restoreInto(folder);
     if (!this.#compared.has(program.name)) {
       this.#compared.add(program.name);
       this.#compareWithLast(program, tree);
     }
-    rmSync(folder, { recursive: true, force: true });
     return cost;
   }
 
   #restoreOver(program: Program): Cost {
     if (program.inPlace) return program.restoreOver("");
-    const copy = path.join(this.#plan.scratch, program.name);
-    rmSync(copy, { recursive: true, force: true });
+    const copy = this.#newFolder(program);
     cpSync(this.#plan.trees.both.root, copy, { recursive: true, preserveTimestamps: true });
     this.#settle(copy);
-    const cost = program.restoreOver(copy);
-    rmSync(copy, { recursive: true, force: true });
-    return cost;
+    return program.restoreOver(copy);
+  }
+
+  /**
+   * What a run restores stays until its work has ended: for a minute after a removal ext4 looks at every inode that became
+   * free before it gives out a new one, and whoever came next would pay for it.
+   */
+  #newFolder(program: Program): string {
+    this.#folders += 1;
+    return path.join(this.#plan.scratch, `${program.name}-${this.#folders}`);
   }
 
   /** The tree is as it was backed up last, unless a change came after the last backup. @throws Error if they differ */
