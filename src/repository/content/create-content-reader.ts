@@ -23,7 +23,7 @@ export interface ReadSession extends ContentReaderParts {
 }
 
 /** Per worker: one range being worked on, one being loaded. */
-const roomPerWorker = 32 << 20;
+const roomPerWorker = 12 << 20;
 
 /** Reads contents through the workers. `close` is idempotent. */
 export async function createContentReader(
