@@ -108,7 +108,8 @@ export type ReuseResult =
     };
 
 export interface JobResults {
-  readonly "store-files": readonly StoredFile[];
+  /** As `encodeStoredFiles` wrote them. */
+  readonly "store-files": Uint8Array;
   readonly "store-blobs": Uint8Array;
   readonly "write-blobs": WrittenBlobs;
   readonly "read-blobs": readonly Uint8Array<ArrayBuffer>[];

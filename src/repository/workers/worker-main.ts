@@ -11,6 +11,7 @@ import { toPortable } from "./protocol.ts";
 import { reuseFiles } from "./reuse-file.ts";
 import { storeFile } from "./store-file.ts";
 import { StoreSession } from "./store-session.ts";
+import { encodeStoredFiles } from "./stored-files.ts";
 import { writeBlobs } from "./write-file.ts";
 
 const port = parentPort;
@@ -81,7 +82,7 @@ function run(job: Job | Order): JobResults[JobKind] {
       return storeOf(job.session).flush() as undefined;
     case "store-files": {
       const store = storeOf(job.session);
-      return [...splitPaths(job.paths)].map((path) => storeFile(store, path));
+      return encodeStoredFiles(Array.from(splitPaths(job.paths), (path) => storeFile(store, path)));
     }
     case "store-blobs": {
       const store = storeOf(job.session);

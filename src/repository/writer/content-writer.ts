@@ -5,6 +5,7 @@ import { StreamChunker } from "../chunker/stream-chunker.ts";
 import type { MasterKey } from "../crypto/envelope.ts";
 import type { StoredFile } from "../workers/protocol.ts";
 import { Semaphore } from "../workers/semaphore.ts";
+import { decodeStoredFiles } from "../workers/stored-files.ts";
 import type { WorkerPool } from "../workers/worker-pool.ts";
 import type { PackSaver } from "./pack-saver.ts";
 
@@ -94,7 +95,7 @@ export class ContentWriter implements ContentStore {
     try {
       const paths = joinPaths(files);
       const job = { kind: "store-files", session: this.#session, paths } as const;
-      return await this.#pool.run(job, { transfer: [paths.buffer], signal });
+      return decodeStoredFiles(await this.#pool.run(job, { transfer: [paths.buffer], signal }));
     } finally {
       release();
     }
