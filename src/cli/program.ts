@@ -13,6 +13,7 @@ import { registerEnvironmentCommands } from "./offline/environment-commands.ts";
 import { registerGateway } from "./offline/gateway-command.ts";
 import { registerInit } from "./offline/init-command.ts";
 import { registerKeyCommands } from "./offline/key-commands.ts";
+import { registerRepoPrune } from "./offline/repo-prune-command.ts";
 import { registerRepositoryCommands } from "./offline/repository-commands.ts";
 import type { Invocation } from "./offline/session.ts";
 import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
@@ -94,6 +95,7 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerBackupFiles(program, run);
   registerBackupDownload(program, run);
   registerRepositoryCommands(program, run);
+  registerRepoPrune(program, run);
   registerKeyCommands(program, run);
   registerEnvironmentCommands(program, run);
   return program;

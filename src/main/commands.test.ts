@@ -220,6 +220,15 @@ describe("backups", () => {
   });
 });
 
+interface PruneJson {
+  readonly plan: { readonly bytes_freed: number };
+  readonly deleted: { readonly packs: number; readonly bytes: number };
+}
+
+async function storedBytes(): Promise<number> {
+  return (JSON.parse((await holdfast("repo:stats --format json")).out) as { bytes_stored: number }).bytes_stored;
+}
+
 describe("the repository", () => {
   test("is checked, measured and unlocked", async () => {
     expect((await holdfast("repo:check --read-data=50%")).err).toMatch(
@@ -230,6 +239,26 @@ describe("the repository", () => {
     const stats = JSON.parse((await holdfast("repo:stats --format json")).out) as { snapshots: number };
     expect(stats.snapshots).toBeGreaterThan(0);
     expect((await holdfast("repo:unlock")).err).toContain("Removed 0 locks.");
+  });
+
+  test("is pruned: what a deleted backup alone needed is freed", async () => {
+    const id = await createLive();
+    expect((await holdfast(`backup:delete ${id} -y`)).exit).toBe(0);
+    const planned = JSON.parse((await holdfast("repo:prune --dry-run --safety-time 0 --format json")).out) as PruneJson;
+    expect(planned.plan.bytes_freed).toBeGreaterThan(0);
+    expect(planned.deleted.packs).toBe(0);
+    const marked = await holdfast("repo:prune");
+    expect(marked.out).toMatch(/marked as unneeded +\| +[1-9]/);
+    expect(marked.err).toContain("Deleted 0 packs");
+    const before = await storedBytes();
+    const pruned = JSON.parse(
+      (await holdfast("repo:prune --safety-time 0 --max-unused 0 --format json")).out,
+    ) as PruneJson;
+    expect(pruned.deleted.bytes).toBeGreaterThan(0);
+    expect(await storedBytes()).toBeLessThan(before);
+    expect((await holdfast("repo:check --read-data")).exit).toBe(0);
+    expect((await holdfast("repo:prune --max-unused 101%")).exit).toBe(1);
+    expect((await holdfast("repo:prune --safety-time soon")).exit).toBe(1);
   });
 
   test("that lost a pack is damaged: exit code 1 and the finding on standard output", async () => {
