@@ -55,6 +55,12 @@ export class TreeReader {
     this.children(id).catch(() => undefined);
   }
 
+  /** Says that a walk is through with a directory: it need not be kept. */
+  release(id: HexId): void {
+    const tree = this.#kept.get(id);
+    if (tree !== undefined) this.#forget(id, tree);
+  }
+
   /** The directory's child of this name. */
   async child(id: HexId, name: Buffer): Promise<TreeChild | undefined> {
     const children = await this.children(id);

@@ -26,6 +26,14 @@ export function entryAt(path: EntryPath, { metadata, content }: TreeChild): Stor
   return content === undefined ? { path, metadata } : { path, metadata, content };
 }
 
+interface WalkedDirectory {
+  readonly id: HexId;
+  readonly path: EntryPath;
+  readonly children: readonly TreeChild[];
+  at: number;
+  ahead: number;
+}
+
 /**
  * Everything below the directory `tree`, in the order of `compareEntryPaths`, paths beginning with `base`.
  * @throws HoldfastError ENTRY_UNSAFE for a tree that contains itself, REPOSITORY_DAMAGED, STORAGE_*, INTERRUPTED
@@ -36,12 +44,12 @@ export async function* walkTree(
   base: EntryPath,
   signal?: AbortSignal,
 ): AsyncGenerator<StoredEntry> {
-  const stack: { readonly path: EntryPath; readonly children: readonly TreeChild[]; at: number; ahead: number }[] = [];
+  const stack: WalkedDirectory[] = [];
   const open = async (id: HexId, path: EntryPath): Promise<void> => {
     if (stack.length >= maxDepth) {
       throw new HoldfastError("ENTRY_UNSAFE", `The tree ${tree} has directories more than ${maxDepth} deep.`);
     }
-    stack.push({ path, children: await trees.children(id), at: 0, ahead: 0 });
+    stack.push({ id, path, children: await trees.children(id), at: 0, ahead: 0 });
   };
   await open(tree, base);
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
@@ -49,6 +57,7 @@ export async function* walkTree(
     const child = level.children[level.at];
     if (child === undefined) {
       stack.pop();
+      trees.release(level.id);
       continue;
     }
     level.at += 1;
@@ -62,10 +71,7 @@ export async function* walkTree(
   }
 }
 
-function loadAhead(
-  trees: TreeReader,
-  level: { readonly children: readonly TreeChild[]; at: number; ahead: number },
-): void {
+function loadAhead(trees: TreeReader, level: WalkedDirectory): void {
   level.ahead = Math.max(level.ahead, level.at);
   const end = Math.min(level.at + ahead, level.children.length);
   for (; level.ahead < end; level.ahead += 1) {

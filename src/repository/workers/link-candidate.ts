@@ -38,17 +38,17 @@ const cannotLink: ReadonlySet<string> = new Set([
 
 /**
  * Gives the open candidate a second name at the new file's path, if that is allowed and nothing tells the two apart. It
- * is linked by its descriptor, so it is what was looked at, whatever stands at its path now. `hasBytes` reads it; asked
- * only where its stamp does not say the same. @throws system errors: EEXIST, ENOSPC
+ * is linked by its descriptor, so it is what was looked at, whatever stands at its path now. `before` is
+ * its stat, `hasBytes` reads it; asked only where its stamp does not say the same. @throws system errors: EEXIST, ENOSPC
  */
 export function linkCandidate(
   source: number,
+  before: BigIntStats,
   file: EncodedReuse,
   hasBytes: () => boolean,
 ): { readonly ctimeNs: bigint; readonly inode: bigint } | undefined {
   const { link } = file;
   if (link === undefined) return undefined;
-  const before = fstatSync(source, { bigint: true });
   if (before.nlink !== 1n || !looksSame(before, file, link.mtimeNs)) return undefined;
   const descriptor = `/proc/self/fd/${source}`;
   if (calls().listXattr(source, Buffer.alloc(1), 0) > 0) return undefined;

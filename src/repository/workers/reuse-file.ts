@@ -42,7 +42,9 @@ function reuseFile(file: EncodedReuse): ReuseResult {
   const source = openCandidate(file.candidate);
   if (source === undefined) return { status: "none" };
   try {
-    const linked = linkCandidate(source, file, () => file.sizes.every((_, at) => isPiece(file, at, source)));
+    const stat = fstatSync(source, { bigint: true });
+    if (!stat.isFile()) return { status: "none" };
+    const linked = linkCandidate(source, stat, file, () => file.sizes.every((_, at) => isPiece(file, at, source)));
     if (linked !== undefined) return { status: "linked", ...linked };
     // A file of one piece is made whole by whoever has it.
     if (file.sizes.length < 2 && !isPiece(file, 0, source)) return { status: "none" };
@@ -76,17 +78,13 @@ function copyCandidate(file: EncodedReuse, source: number): ReuseResult {
 }
 
 function openCandidate(path: Buffer): number | undefined {
-  let fd: number;
   try {
-    fd = openSync(path, candidateFlags);
+    return openSync(path, candidateFlags);
   } catch (error) {
     // A candidate is only a chance: gone, unreadable or a link now, it is none.
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;
   }
-  if (fstatSync(fd).isFile()) return fd;
-  closeSync(fd);
-  return undefined;
 }
 
 function clone(source: number, path: Buffer): boolean {
