@@ -22,6 +22,13 @@ export interface CliHost {
   readonly clock: Clock;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** In a process that `startInBackground` has started: the name under which it does its work. */
+  readonly backgroundName: string | undefined;
+  /**
+   * Starts this process's command line once more in a session of its own, with `--yes`; what it prints is appended to the
+   * file `output`. Resolves when it runs. @throws what the system says if it cannot be started
+   */
+  readonly startInBackground: (options: { readonly as: string; readonly output: string }) => Promise<void>;
 }
 
 /** May this stream be coloured? */

@@ -22,7 +22,7 @@ export async function createBackup(
   options: CreateBackupOptions,
 ): Promise<Backup> {
   assertCanBackUp(environment, options);
-  const id = newBackupId();
+  const id = options.id ?? newBackupId();
   const components = environment.components.map(({ id: source }) => ({ source }));
   const backup = await runOperation(context, environment, "backup", { backup: id, components }, (operation) =>
     new BackupRun(context, environment, options, id, operation).run(),

@@ -56,6 +56,8 @@ export interface EngineContext {
 }
 
 export interface CreateBackupOptions {
+  /** Default: a new one. */
+  readonly id?: BackupId;
   readonly live: boolean;
   readonly automated?: boolean;
   /** When the backup expires; never if left out. */

@@ -1,8 +1,12 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { open } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { HoldfastError, systemClock, systemErrorCode } from "../base/index.ts";
 import type { CliHost } from "../cli/index.ts";
 
 const interruptedExit = 130;
+const backgroundVariable = "HOLDFAST_BACKGROUND_NAME";
 
 /**
  * This process as a command sees it. The first SIGINT or SIGTERM aborts the command's signal, so that it undoes what it
@@ -40,6 +44,10 @@ export function watchProcess(): { readonly host: CliHost; readonly flush: () => 
     if (systemErrorCode(error) !== "EPIPE") abort.abort(error);
   });
 
+  // Taken out at once: what this process starts is not in its place.
+  const backgroundName = process.env[backgroundVariable];
+  delete process.env[backgroundVariable];
+
   return {
     host: {
       stdin: process.stdin,
@@ -49,12 +57,26 @@ export function watchProcess(): { readonly host: CliHost; readonly flush: () => 
       cwd: process.cwd(),
       clock: systemClock,
       signal: abort.signal,
+      backgroundName,
+      startInBackground,
     },
     flush: async () => {
       if (!stdoutGone) await flushed(process.stdout);
       await flushed(process.stderr);
     },
   };
+}
+
+async function startInBackground({ as, output }: { readonly as: string; readonly output: string }): Promise<void> {
+  const [program = "", ...args] = process.argv.slice(1);
+  await using log = await open(output, "a", 0o600);
+  const child = spawn(process.execPath, [...process.execArgv, program, "--yes", "--no-interaction", ...args], {
+    detached: true,
+    stdio: ["ignore", log.fd, log.fd],
+    env: { ...process.env, [backgroundVariable]: as },
+  });
+  await once(child, "spawn");
+  child.unref();
 }
 
 /** Resolves when everything written so far has been handed to the system, or cannot be. */

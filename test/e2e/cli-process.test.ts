@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, watch, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, watch, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -56,6 +56,16 @@ async function appears(name: string): Promise<void> {
   if ((await readdir(folder)).includes(name)) return;
   for await (const { filename } of changes) if (filename === name) return;
 }
+
+/** Resolves once `holds` does; asked again whenever something changes in the folder. */
+async function until(watched: string, holds: () => Promise<boolean>): Promise<void> {
+  const changes = watch(watched);
+  if (await holds()) return;
+  for await (const _change of changes) if (await holds()) return;
+}
+
+const untilLogs = (holds: (logs: readonly string[]) => boolean): Promise<void> =>
+  until(join(folder, "state/logs"), async () => holds(await readdir(join(folder, "state/logs"))));
 
 async function get(port: number): Promise<string> {
   const [response] = (await once(request({ port, host: "127.0.0.1", agent: false }).end(), "response")) as [
@@ -193,6 +203,36 @@ describe("the program", () => {
     }
     const { exit, err } = await holdfast("backup:create", "--yes");
     expect([exit, err]).toEqual([1, expect.stringContaining("GATEWAY_UNREACHABLE")]);
+  });
+
+  test("goes on in the background with --no-wait: a backup, and a restore", async () => {
+    const { exit, out, err } = await holdfast("backup:create", "--live", "--yes", "--no-wait");
+    expect([exit, out], err).toEqual([0, expect.stringMatching(/^Backup name: [a-z2-7]{26}\n$/)]);
+    const id = out.slice("Backup name: ".length).trim();
+    await untilLogs((logs) => !logs.includes(`${id}.log`));
+    expect((await holdfast("backup:get", id, "-P", "id")).out).toBe(`${id}\n`);
+
+    await writeFile(join(folder, "media/a.txt"), "changed");
+    await rm(join(folder, "state/logs"), { recursive: true });
+    const restore = await holdfast("backup:restore", id, "--into", "taken-out", "--no-wait", "--format", "json");
+    expect(restore.exit, restore.err).toBe(0);
+    const { log } = JSON.parse(restore.out) as { readonly log: string };
+    expect((await stat(log)).mode & 0o777).toBe(0o600);
+    await until(dirname(log), async () => (await readFile(log, "utf8")).includes('"components"'));
+    expect(await readFile(join(folder, "taken-out/mounts/app/media/a.txt"), "utf8")).toBe("alpha");
+  });
+
+  test("tells afterwards of a backup that failed in the background", async () => {
+    const { exit, out } = await holdfast("backup:create", "--yes", "--no-wait");
+    expect(exit).toBe(0);
+    const id = out.slice("Backup name: ".length).trim();
+    const log = join(folder, "state/logs", `${id}.log`);
+    await until(dirname(log), async () => (await readFile(log, "utf8")).includes("exit "));
+    const shown = await holdfast("backup:get", id);
+    expect([shown.exit, shown.err]).toEqual([1, expect.stringMatching(/is not complete[^]*GATEWAY_UNREACHABLE/)]);
+    expect((await holdfast("backup:list")).err).toContain(`Note: the backup ${id}, begun in the background`);
+    await rm(log);
+    expect((await holdfast("backup:list")).err).not.toContain("Note:");
   });
 
   test("ends when nobody reads its output any more", async () => {

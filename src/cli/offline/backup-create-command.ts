@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { formatBytes, formatDuration, HoldfastError } from "../../base/index.ts";
+import { formatBytes, formatDuration, HoldfastError, isBackupId, newBackupId } from "../../base/index.ts";
 import type { EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
 import { type ManualBackupPolicy, manualBackupPolicy } from "../../control/index.ts";
 import { assertCanBackUp, type Backup, createBackup } from "../../engine/index.ts";
@@ -9,6 +9,7 @@ import { createProgress } from "../progress/create-progress.ts";
 import { wrapLine } from "../progress/wrap-line.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
+import { goOnInBackground, removeBackgroundLog } from "./background.ts";
 import { backupColumns, defaultBackupColumns } from "./backup-columns.ts";
 import { backupJson } from "./backup-json.ts";
 import { type Invocation, say, Session } from "./session.ts";
@@ -29,7 +30,7 @@ export function registerBackupCreate(program: Command, run: RunCommand): void {
       .description("Make a backup of an environment")
       .argument("[environment]", "the environment")
       .option("--live", "hold no requests: components may differ from each other by the backup's skew", false)
-      .option("-W, --no-wait", "do not wait for the end (needs a server; without one the command waits)"),
+      .option("-W, --no-wait", "go on in the background"),
   ).action(run((invocation, options: CreateOptions, environment?: string) => create(invocation, options, environment)));
 }
 
@@ -45,8 +46,6 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   // Opened before the question: a missing repository or a wrong password is no news to get after it.
   const progress = createProgress(host, invocation.options, options.format);
   const context = await session.engineContext((event) => progress.show(event));
-  if (!options.wait) say(invocation, "Note: no server is running, so this process makes the backup and waits for it.");
-
   say(
     invocation,
     `Creating a ${options.live ? "live" : "safe"} backup of ${chosen.id} (${chosen.type}, project ${project.id}).`,
@@ -55,10 +54,21 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   if (goes.length > 0) say(invocation, replacesText(goes, project, policy));
   if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
 
+  const id = host.backgroundName ?? newBackupId();
+  if (!isBackupId(id)) throw new TypeError(`"${id}" is no id of a backup.`);
+  if (!options.wait && host.backgroundName === undefined) {
+    const log = await goOnInBackground(invocation, session.config.stateDirectory, id);
+    say(invocation, `It goes on in the background and writes to ${log}. Look at it with:  holdfast backup:get ${id}`);
+    if (options.format === "json") host.stdout.write(`${JSON.stringify({ id, log }, null, 2)}\n`);
+    else host.stdout.write(options.format === undefined ? `Backup name: ${id}\n` : `${id}\n`);
+    return 0;
+  }
+
   const before = await manualBackups(session, chosen);
   let backup: Backup;
   try {
     backup = await createBackup(context, environment, {
+      id,
       live: options.live,
       ...(policy.expiryDays === undefined
         ? {}
@@ -68,6 +78,7 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
     progress.finish();
   }
 
+  await removeBackgroundLog(session.config.stateDirectory, id);
   const replicas = project.repository.replicas.map(({ name }) => name);
   const left = new Set((await manualBackups(session, chosen)).map(({ id }) => id));
   const replaced = before.filter(({ id }) => !left.has(id));

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
+import { formatMoment } from "../output/moment.ts";
 import type { RunCommand } from "../run-command.ts";
+import { unfinishedInBackground } from "./background.ts";
 import { backupColumns, defaultBackupColumns } from "./backup-columns.ts";
 import { backupJson } from "./backup-json.ts";
 import { type Invocation, say, Session } from "./session.ts";
@@ -19,6 +21,10 @@ async function list(invocation: Invocation, options: DataOptions, argument: stri
   await using session = await Session.open(invocation);
   const environment = session.chooseEnvironment(argument);
   const { project } = session;
+  for (const { id, startedAt, log } of await unfinishedInBackground(session.config.stateDirectory)) {
+    const begun = `the backup ${id}, begun in the background on ${formatMoment(startedAt)}`;
+    say(invocation, `Note: ${begun}, is not complete. It still runs, or has failed: see ${log}`);
+  }
   const rows = await session.catalog.list(project.id, environment.id);
   const replicas = project.repository.replicas.map(({ name }) => name);
   const table = {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { formatDuration, HoldfastError } from "../../base/index.ts";
+import { formatDuration, HoldfastError, newOperationId } from "../../base/index.ts";
 import type { EnvironmentConfig } from "../../config/index.ts";
 import {
   assertActive,
@@ -19,6 +19,7 @@ import { confirm, confirmByTyping } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { restoreReportJson } from "./restore-json.ts";
 import { type Invocation, say, Session } from "./session.ts";
+import { goOnInBackground } from "./background.ts";
 import { collectSelections, selectionText, type SourceSelection } from "./source-selection.ts";
 import { warningsExit } from "./warnings.ts";
 
@@ -57,7 +58,7 @@ export function registerBackupRestore(program: Command, run: RunCommand): void {
         collectSelections,
       )
       .option("--into <directory>", "write the files and dumps into this directory and leave the environment alone")
-      .option("-W, --no-wait", "do not wait for the end (needs a server; without one the command waits)"),
+      .option("-W, --no-wait", "go on in the background"),
   ).action(run((invocation, options: RestoreOptions, id?: string) => restore(invocation, options, id)));
 }
 
@@ -99,6 +100,13 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
   assertRestorableInPart(plan);
   describe(invocation, plan, chosen, restoreOptions);
   if (restoreOptions.into === undefined && !(await confirmRestore(invocation, chosen))) return 1;
+
+  if (!options.wait && host.backgroundName === undefined) {
+    const log = await goOnInBackground(invocation, session.config.stateDirectory, `restore-${newOperationId()}`);
+    say(invocation, "It goes on in the background. How it ends stands in its log:");
+    host.stdout.write(options.format === "json" ? `${JSON.stringify({ log }, null, 2)}\n` : `${log}\n`);
+    return 0;
+  }
 
   let report: RestoreReport;
   try {

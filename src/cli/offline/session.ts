@@ -7,7 +7,9 @@ import type { Backup, EngineContext, EngineEvent, Environment } from "../../engi
 import type { Repository } from "../../repository/index.ts";
 import type { GlobalOptions } from "../global-options.ts";
 import type { CliHost } from "../host.ts";
+import { formatMoment } from "../output/moment.ts";
 import { StreamLogger } from "../output/stream-logger.ts";
+import { type BackgroundBackup, unfinishedInBackground } from "./background.ts";
 import { chooseEnvironment, chooseProject } from "./choose.ts";
 import type { Composition } from "./composition.ts";
 
@@ -142,6 +144,8 @@ export class Session implements AsyncDisposable {
     const backups = await this.catalog.list(this.project.id, environment.id);
     const found = id === undefined ? backups.find(accept) : backups.find((backup) => backup.id === id);
     if (found !== undefined) return found;
+    const background = (await unfinishedInBackground(this.config.stateDirectory)).find((one) => one.id === id);
+    if (background !== undefined) throw notComplete(background);
     const message =
       id === undefined
         ? `No backups found in the environment ${environment.id}.`
@@ -159,4 +163,13 @@ export class Session implements AsyncDisposable {
       await this.catalog.close();
     }
   }
+}
+
+function notComplete({ id, startedAt, log, lastLines }: BackgroundBackup): HoldfastError {
+  return new HoldfastError(
+    "BACKUP_NOT_FOUND",
+    `The backup ${id}, begun in the background on ${formatMoment(startedAt)}, is not complete: it still runs, or has failed. ` +
+      (lastLines === "" ? "It has said nothing yet." : `It said last:\n${lastLines.replaceAll(/^/gm, "    ")}`),
+    { facts: { backup: id, log }, remedy: `See its log, and remove it if the backup has failed:  ${log}` },
+  );
 }

@@ -44,6 +44,8 @@ export async function holdfast(line: string, options: RunOptions = {}): Promise<
       cwd: folder,
       clock: systemClock,
       signal: new AbortController().signal,
+      backgroundName: undefined,
+      startInBackground: () => Promise.reject(new Error("This test's process starts no other.")),
     },
     new LocalComposition({ clock: systemClock, env: options.env ?? {} }),
   );
