@@ -9,6 +9,7 @@ import { registerBackupGet } from "./offline/backup-get-command.ts";
 import { registerBackupList } from "./offline/backup-list-command.ts";
 import { registerBackupRestore } from "./offline/backup-restore-command.ts";
 import type { Composition } from "./offline/composition.ts";
+import { registerCatalogCommands } from "./offline/catalog-command.ts";
 import { registerEnvironmentCommands } from "./offline/environment-commands.ts";
 import { registerGateway } from "./offline/gateway-command.ts";
 import { registerInit } from "./offline/init-command.ts";
@@ -97,6 +98,7 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerRepositoryCommands(program, run);
   registerRepoPrune(program, run);
   registerKeyCommands(program, run);
+  registerCatalogCommands(program, run);
   registerEnvironmentCommands(program, run);
   return program;
 }

@@ -49,7 +49,8 @@ export async function readManifest(repository: Repository, snapshot: Snapshot): 
   }
 }
 
-async function manifestOf(reader: RepositoryReader, snapshot: Snapshot): Promise<Manifest> {
+/** @throws HoldfastError REPOSITORY_UNSUPPORTED, REPOSITORY_DAMAGED */
+export async function manifestOf(reader: RepositoryReader, snapshot: Snapshot): Promise<Manifest> {
   const entry = await reader.find(snapshot, Buffer.from(manifestPath));
   if (entry?.content === undefined || entry.content.sizeBytes > manifestLimitBytes) {
     throw new HoldfastError(

@@ -10,7 +10,7 @@ import {
   type PasswordSource,
   type ProjectConfig,
 } from "../config/index.ts";
-import { openCatalog, type OpenCatalog } from "../control/index.ts";
+import { openCatalog, type OpenCatalog, setDamagedCatalogAside } from "../control/index.ts";
 import type { Environment, EnvironmentStatus } from "../engine/index.ts";
 import type { Repository } from "../repository/index.ts";
 import { composeEnvironment } from "./compose-environment.ts";
@@ -46,10 +46,13 @@ export class LocalComposition implements Composition {
     }
   }
 
-  openCatalog({ server, stateDirectory }: Config): Promise<OpenCatalog> {
-    const url = server?.catalog;
-    const place = url === undefined ? { file: join(stateDirectory, "catalog.db") } : { url };
-    return openCatalog(place, { clock: this.#clock });
+  openCatalog(config: Config): Promise<OpenCatalog> {
+    const url = config.server?.catalog;
+    return openCatalog(url === undefined ? { file: catalogFile(config) } : { url }, { clock: this.#clock });
+  }
+
+  async setDamagedCatalogAside(config: Config): Promise<string | undefined> {
+    return config.server?.catalog === undefined ? setDamagedCatalogAside(catalogFile(config), this.#clock) : undefined;
   }
 
   createPasswordFile(_config: Config, project: ProjectConfig): Promise<InitOutcome> {
@@ -106,3 +109,5 @@ export class LocalComposition implements Composition {
     return found.filter((warning) => warning !== undefined);
   }
 }
+
+const catalogFile = (config: Config): string => join(config.stateDirectory, "catalog.db");

@@ -19,6 +19,8 @@ export interface Composition {
   createState(config: Config): Promise<InitOutcome>;
   /** @throws HoldfastError STATE_UNUSABLE */
   openCatalog(config: Config): Promise<OpenCatalog>;
+  /** Where the catalog is a damaged file, moves it out of the way and returns its new path. @throws HoldfastError STATE_UNUSABLE */
+  setDamagedCatalogAside(config: Config): Promise<string | undefined>;
 
   /** Makes the file with the repository's password, mode 0600. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
   createPasswordFile(config: Config, project: ProjectConfig): Promise<InitOutcome>;

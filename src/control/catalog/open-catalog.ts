@@ -1,5 +1,5 @@
 import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
-import type { Catalog, EnvironmentStatus } from "../../engine/index.ts";
+import type { BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
 
 /** The environments' statuses; the configuration gives the first one. */
 export interface EnvironmentStates {
@@ -12,7 +12,7 @@ export interface EnvironmentStates {
   setEnvironmentStatus(project: ProjectId, environment: EnvironmentId, status: EnvironmentStatus): Promise<void>;
 }
 
-export interface OpenCatalog extends Catalog, EnvironmentStates {
+export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
   /** Idempotent. */
   close(): Promise<void>;
 }

@@ -65,6 +65,17 @@ export class QueryCatalog implements OpenCatalog {
     });
   }
 
+  backupStates(project: ProjectId): Promise<ReadonlyMap<BackupId, Pick<Backup, "status" | "updatedAt">>> {
+    return this.#use(async (queries) => {
+      const rows = await queries
+        .selectFrom("backups")
+        .select(["id", "status", "updated_at"])
+        .where("project", "=", project)
+        .execute();
+      return new Map(rows.map((row) => [row.id as BackupId, stateOf(row)]));
+    });
+  }
+
   environmentStatus(
     project: ProjectId,
     environment: EnvironmentId,
@@ -147,9 +158,10 @@ const rowOf = (backup: Backup): BackupRow => ({
 
 /** Status and time of change are columns, since they change; the rest is the record as it was inserted. */
 function backupOf(row: Pick<BackupRow, "record" | "status" | "updated_at">): Backup {
-  return {
-    ...decodeBackup(row.record),
-    status: row.status as Backup["status"],
-    updatedAt: new Date(row.updated_at),
-  };
+  return { ...decodeBackup(row.record), ...stateOf(row) };
 }
+
+const stateOf = (row: Pick<BackupRow, "status" | "updated_at">): Pick<Backup, "status" | "updatedAt"> => ({
+  status: row.status as Backup["status"],
+  updatedAt: new Date(row.updated_at),
+});
