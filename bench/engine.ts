@@ -4,7 +4,7 @@
 //   node bench/bench.ts engine [--scale 0.25] [--runs 5] [--only a,b] [--cold] [--programs holdfast,restic,borg]
 //                              [--holdfast BUILT/bin/holdfast.js] [--folder F]
 // --cold empties the system's caches before each run (as root; the whole machine feels it). --holdfast measures another
-// build than this checkout's. Needs the Debian packages restic, borgbackup and time.
+// build than this checkout's. --verify: Holdfast reads back what it has stored (verifyWrites). Needs the Debian packages restic, borgbackup and time.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import path from "node:path";
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     programs: { type: "string", default: "holdfast,restic,borg" },
     cold: { type: "boolean", default: false },
     holdfast: { type: "string" },
+    verify: { type: "boolean", default: false },
     folder: { type: "string" },
   },
 });
@@ -52,7 +53,7 @@ try {
   const tree = (name: string, root: string): Tree => {
     const own = (of: string): string => path.join(folder, "programs", name, of);
     const programs: Program[] = [
-      new Holdfast(own("holdfast"), root, path.resolve(program)),
+      new Holdfast(own("holdfast"), root, path.resolve(program), { verifyWrites: values.verify }),
       new Restic(own("restic"), root),
       new Borg(own("borg"), root),
     ];

@@ -66,16 +66,18 @@ export class Holdfast extends Peer implements Program {
   readonly inPlace = true;
   readonly #program: string;
   readonly #environment: BenchEnvironment;
+  readonly #verifyWrites: boolean;
 
   constructor(
     folder: string,
     root: string,
     program: string,
-    environment: BenchEnvironment = { applications: { app: { mounts: { data: root } } } },
+    options: { readonly environment?: BenchEnvironment; readonly verifyWrites?: boolean } = {},
   ) {
     super(folder, root);
     this.#program = program;
-    this.#environment = environment;
+    this.#environment = options.environment ?? { applications: { app: { mounts: { data: root } } } };
+    this.#verifyWrites = options.verifyWrites ?? false;
   }
 
   #holdfast(...args: string[]): Cost {
@@ -93,6 +95,7 @@ export class Holdfast extends Peer implements Program {
           profile: "commerce-starter",
           repository: {
             passwordFile: "./repository.key",
+            verifyWrites: this.#verifyWrites,
             replicas: [{ name: "disk", type: "local", path: "./repository" }],
           },
           environments: {

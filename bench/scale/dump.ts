@@ -24,7 +24,9 @@ export async function measureDump(plan: ScalePlan): Promise<DumpFigures> {
   try {
     const databaseBytes = await fill(server.adminUrl, plan.dumpBytes);
     const services = { db: { type: "postgresql", url: server.adminUrl } };
-    const holdfast = new Holdfast(path.join(plan.folder, "holdfast"), plan.folder, plan.program, { services });
+    const holdfast = new Holdfast(path.join(plan.folder, "holdfast"), plan.folder, plan.program, {
+      environment: { services },
+    });
     const url = new URL(server.adminUrl);
     const pgDump: Cost[] = [];
     const backups: Cost[] = [];

@@ -17,7 +17,7 @@ export function measureStream(plan: ScalePlan): StreamFigures[] {
     const folder = path.join(plan.folder, "holdfast");
     const dump = [process.execPath, generator, String(bytes)];
     const services = { stream: { type: "command", dump, restore: ["true"] } };
-    const holdfast = new Holdfast(folder, plan.folder, plan.program, { services });
+    const holdfast = new Holdfast(folder, plan.folder, plan.program, { environment: { services } });
     holdfast.init();
     const backup = holdfast.backup();
     const repositoryBytes = holdfast.repositoryBytes();

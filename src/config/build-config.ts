@@ -55,6 +55,7 @@ function buildRepository(
 ): RepositoryConfig {
   return {
     password: passwordSource(data.repository, absolute),
+    verifyWrites: data.repository.verifyWrites,
     required: data.repository.required,
     replicas: data.repository.replicas.map((_, index) => {
       const replica = partAt(parts.replicas, `projects/${project}/repository/replicas/${index}`);

@@ -52,6 +52,7 @@ const repository = z.strictObject({
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of an environment variable has letters, digits and underscores")
     .optional(),
+  verifyWrites: z.boolean().default(false),
   required: z.int().min(1).default(1),
   replicas: z.array(typed.extend({ name })).min(1, "a repository has at least one replica"),
 });

@@ -81,6 +81,7 @@ describe("the configuration file", () => {
       profile: "upsun",
       repository: {
         password: { kind: "file", file: "/srv/conf/repository.key" },
+        verifyWrites: false,
         required: 1,
         replicas: [
           { type: "local", path: "/srv/conf/repository" },

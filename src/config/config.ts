@@ -33,6 +33,8 @@ export type PasswordSource =
 
 export interface RepositoryConfig {
   readonly password: PasswordSource;
+  /** Each backup is read back from the storage and verified before it counts as done. */
+  readonly verifyWrites: boolean;
   /** Replicas that must hold a backup before it counts as done. */
   readonly required: number;
   readonly replicas: readonly ReplicaConfig[];

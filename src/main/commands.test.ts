@@ -261,6 +261,33 @@ describe("the repository", () => {
     expect((await holdfast("repo:prune --safety-time soon")).exit).toBe(1);
   });
 
+  test("is read a share at a time until all of it has been read, whatever becomes of the memory of it", async () => {
+    const coverage = async (): Promise<{ packs: number; packs_total: number }> => {
+      const { out } = await holdfast("repo:check --read-data=25% --format json");
+      return (JSON.parse(out) as { coverage: { packs: number; packs_total: number } }).coverage;
+    };
+    const [repository = ""] = await readdir(join(folder, "state/repositories"));
+    await rm(join(folder, "state/repositories", repository), { recursive: true });
+    const seen: number[] = [];
+    for (let run = 0; run < 4; run += 1) seen.push((await coverage()).packs);
+    expect(seen[0]).toBeGreaterThan(0);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    const last = await coverage();
+    expect(last.packs).toBe(last.packs_total);
+    expect((await holdfast("repo:check")).err).toMatch(
+      /Within the last day checks have read all of the data \([\d.]+ kB\)\.\n$/,
+    );
+  });
+
+  test("takes a backup that is verified as it was stored, where the configuration asks for it", async () => {
+    await writeFile(
+      join(folder, "verify.yaml"),
+      config("upsun").replace("replicas:", "verifyWrites: true\n      replicas:"),
+    );
+    const { exit, err } = await holdfast("-c verify.yaml backup:create --live --yes");
+    expect(exit, err).toBe(0);
+  });
+
   test("that lost a pack is damaged: exit code 1 and the finding on standard output", async () => {
     const packs = (await readdir(join(folder, "repository/data"), { recursive: true })).filter(
       (name) => name.length > 60,

@@ -59,12 +59,12 @@ export class LocalComposition implements Composition {
     return createProjectPassword(project, this.#env);
   }
 
-  createRepository(_config: Config, project: ProjectConfig): Promise<InitOutcome> {
-    return createProjectRepository(project, { env: this.#env });
+  createRepository({ stateDirectory }: Config, project: ProjectConfig): Promise<InitOutcome> {
+    return createProjectRepository(project, { env: this.#env, stateDirectory });
   }
 
-  openRepository(_config: Config, project: ProjectConfig, signal: AbortSignal): Promise<Repository> {
-    return openProjectRepository(project, { env: this.#env, signal });
+  openRepository({ stateDirectory }: Config, project: ProjectConfig, signal: AbortSignal): Promise<Repository> {
+    return openProjectRepository(project, { env: this.#env, stateDirectory, signal });
   }
 
   describePassword(project: ProjectConfig): string {

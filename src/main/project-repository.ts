@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { HoldfastError, isHoldfastError } from "../base/index.ts";
 import type { InitOutcome } from "../cli/index.ts";
 import type { PasswordSource, ProjectConfig, ReplicaConfig } from "../config/index.ts";
@@ -68,6 +69,7 @@ export async function createProjectRepository(project: ProjectConfig, context: O
 /** What opening a repository needs beside its project. */
 export interface OpenContext {
   readonly env: ProcessEnvironment;
+  readonly stateDirectory: string;
   readonly signal?: AbortSignal;
 }
 
@@ -84,7 +86,11 @@ export async function openProjectRepository(project: ProjectConfig, context: Ope
       remedy: "Make it:  holdfast init",
     });
   }
-  return openRepository(backend, { password });
+  return openRepository(backend, {
+    password,
+    verifyWrites: project.repository.verifyWrites,
+    stateFolder: join(context.stateDirectory, "repositories"),
+  });
 }
 
 function passwordMissing(source: PasswordSource, location: string): HoldfastError {

@@ -4,6 +4,7 @@ export type {
   CheckFinding,
   CheckOptions,
   CheckReport,
+  DataCoverage,
   HexId,
   KeyInfo,
   LockInfo,

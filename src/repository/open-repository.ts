@@ -1,6 +1,7 @@
 import { HoldfastError, isHoldfastError, programVersion } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
 import { checkRepository } from "./check/check-repository.ts";
+import type { ReadHistory } from "./check/read-history.ts";
 import { WorkerVerifier } from "./check/worker-verifier.ts";
 import type { RepositoryConfig } from "./config-file.ts";
 import { createContentReader } from "./content/create-content-reader.ts";
@@ -30,6 +31,7 @@ import { loadSnapshots } from "./snapshot/snapshot-list.ts";
 import { computeStats } from "./stats.ts";
 import { TreeReader } from "./tree/tree-reader.ts";
 import { UnpackedFiles } from "./unpacked-files.ts";
+import { ReadBack } from "./writer/read-back.ts";
 import { createWriter } from "./writer/create-writer.ts";
 import { WorkerPool } from "./workers/worker-pool.ts";
 
@@ -41,6 +43,9 @@ export interface RepositoryParts {
   readonly sealer: Sealer;
   readonly config: RepositoryConfig;
   readonly workers: number | undefined;
+  readonly verifyWrites: boolean;
+  /** What checks remember. */
+  readonly history: ReadHistory;
 }
 
 /** A repository whose key is known. Every piece of work takes its own lock. */
@@ -75,6 +80,9 @@ export class OpenRepository implements Repository {
         index: await loadIndex(this.#files, signal),
         programVersion: `holdfast ${programVersion()}`,
         signal,
+        readBack: this.#parts.verifyWrites
+          ? new ReadBack(this.#parts.backend, new WorkerVerifier(this.#pool, this.#parts.key, signal))
+          : undefined,
         confirm: () => lock.confirm(),
         release: () => lock.release(),
       });
@@ -108,7 +116,10 @@ export class OpenRepository implements Repository {
     const check = async (lost: AbortSignal): Promise<CheckReport> => {
       const signal = joinSignals(lost, options.signal);
       await using verifier = new WorkerVerifier(this.#pool, this.#parts.key, signal);
-      return await checkRepository(this.#files, this.#parts.sealer, verifier, { ...options, signal });
+      return await checkRepository(this.#files, this.#parts.sealer, verifier, this.#parts.history, {
+        ...options,
+        signal,
+      });
     };
     return await this.#underLock(false, check, options.signal);
   }

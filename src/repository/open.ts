@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { HoldfastError, isHoldfastError } from "../base/index.ts";
 import type { Backend } from "../storage/index.ts";
+import { FileReadHistory, MemoryReadHistory } from "./check/read-history.ts";
 import { decodeConfig, encodeConfig, newConfig } from "./config-file.ts";
 import { type MasterKey, Sealer, sealEnvelope } from "./crypto/envelope.ts";
 import { generateMasterKey } from "./crypto/key-file.ts";
@@ -16,6 +18,10 @@ export interface OpenRepositoryOptions {
   readonly password: string;
   /** Worker threads. Default: as many as there are processors, at most 8. */
   readonly workers?: number;
+  /** Each backup reads back and verifies what it has stored before it is complete. Default: false. */
+  readonly verifyWrites?: boolean;
+  /** Folder for what is remembered of repositories, made if missing; each gets one of its own in it. Default: memory. */
+  readonly stateFolder?: string;
 }
 
 const configHandle = { type: "config", name: "config" } as const;
@@ -110,7 +116,10 @@ export async function openRepository(backend: Backend, options: OpenRepositoryOp
     const { master, id: keyId } = await findKey(backend, options.password);
     const sealer = new Sealer(master);
     const config = decodeConfig(sealer.open(await backend.load(configHandle), "config"));
-    return new OpenRepository({ backend, key: master, keyId, sealer, config, workers: options.workers });
+    const { workers, verifyWrites = false, stateFolder } = options;
+    const history =
+      stateFolder === undefined ? new MemoryReadHistory() : new FileReadHistory(join(stateFolder, config.id));
+    return new OpenRepository({ backend, key: master, keyId, sealer, config, workers, verifyWrites, history });
   } catch (error) {
     await backend.close();
     throw error;

@@ -122,10 +122,21 @@ export interface CheckReport {
   readonly packs: number;
   readonly blobs: number;
   readonly bytesRead: number;
+  readonly coverage: DataCoverage;
+}
+
+/** How much of the data this and earlier checks have read and found sound, as far as they are remembered. */
+export interface DataCoverage {
+  readonly packs: number;
+  readonly packsTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  /** All of them have been read since then; undefined if none has. */
+  readonly since: Date | undefined;
 }
 
 export interface CheckOptions {
-  /** Share of the packs to read and verify whole: 0 (structure only, the default) to 1. */
+  /** Share of the packs to read and verify whole, least recently read first: 0 (structure only, the default) to 1. */
   readonly readDataRatio?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;

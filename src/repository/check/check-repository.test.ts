@@ -11,6 +11,7 @@ import { UnpackedFiles } from "../unpacked-files.ts";
 import { choosePacks, type PackVerifier } from "./check-data.ts";
 import { checkPack } from "./check-pack.ts";
 import { checkRepository } from "./check-repository.ts";
+import { MemoryReadHistory } from "./read-history.ts";
 
 const password = "p";
 const at = new Date("2026-01-01T00:00:00Z");
@@ -88,7 +89,11 @@ const verifier: PackVerifier = {
 };
 
 async function check(backend: MemoryBackend, readDataRatio = 0): Promise<readonly CheckFinding[]> {
-  return (await checkRepository(new UnpackedFiles(backend, sealer), sealer, verifier, { readDataRatio })).findings;
+  return (
+    await checkRepository(new UnpackedFiles(backend, sealer), sealer, verifier, new MemoryReadHistory(), {
+      readDataRatio,
+    })
+  ).findings;
 }
 
 async function packsOf(): Promise<IndexedPack[]> {
@@ -244,9 +249,13 @@ describe("check", () => {
 
   it("reads the share of the packs that it is asked for, never none", () => {
     const packs = Array.from({ length: 10 }, (_, number) => String(number));
-    expect(choosePacks([...packs], 0.25)).toHaveLength(3);
-    expect(choosePacks([...packs], 0.001)).toHaveLength(1);
-    expect(new Set(choosePacks([...packs], 1)).size).toBe(10);
-    expect(choosePacks([], 1)).toEqual([]);
+    const never = new Map<string, number>();
+    expect(choosePacks([...packs], 0.25, never)).toHaveLength(3);
+    expect(choosePacks([...packs], 0.001, never)).toHaveLength(1);
+    expect(new Set(choosePacks([...packs], 1, never)).size).toBe(10);
+    expect(choosePacks([], 1, never)).toEqual([]);
+    const reads = new Map(packs.map((pack, number) => [pack, 1000 - number]));
+    reads.delete("4");
+    expect(choosePacks([...packs], 0.3, reads)).toEqual(["4", "9", "8"]);
   });
 });

@@ -8,11 +8,12 @@ import type { CheckOptions, CheckReport, Snapshot } from "../repository.ts";
 import { decodeSnapshot } from "../snapshot/snapshot-format.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import { affectedSnapshots } from "./affected-snapshots.ts";
-import { checkData, type PackVerifier } from "./check-data.ts";
+import { checkData, coverageOf, type PackVerifier } from "./check-data.ts";
 import { checkIndex } from "./check-index.ts";
 import { checkPacks } from "./check-packs.ts";
 import { checkTrees } from "./check-trees.ts";
 import { Findings } from "./findings.ts";
+import type { ReadHistory } from "./read-history.ts";
 
 /**
  * Finds what is missing or damaged and goes on; only the storage's own errors end it. The caller holds a lock, which
@@ -22,6 +23,7 @@ export async function checkRepository(
   files: UnpackedFiles,
   sealer: Sealer,
   verifier: PackVerifier,
+  history: ReadHistory,
   options: CheckOptions = {},
 ): Promise<CheckReport> {
   const { readDataRatio = 0, signal, onProgress } = options;
@@ -41,9 +43,16 @@ export async function checkRepository(
   const bytesRead =
     readDataRatio === 0
       ? 0
-      : await checkData(backend, verifier, index, findings, { ratio: readDataRatio, signal, onProgress });
+      : await checkData(backend, verifier, index, findings, { ratio: readDataRatio, history, signal, onProgress });
   const affected = await affectedSnapshots(snapshots, index, loader, findings, signal);
-  return { findings: findings.list(affected), snapshots: snapshots.length, packs, blobs: index.blobCount, bytesRead };
+  return {
+    findings: findings.list(affected),
+    snapshots: snapshots.length,
+    packs,
+    blobs: index.blobCount,
+    bytesRead,
+    coverage: coverageOf(index, await history.load()),
+  };
 }
 
 /** With a writer at work, a pack without an index is no finding. */

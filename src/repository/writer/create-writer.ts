@@ -19,6 +19,7 @@ import type { UnpackedFiles } from "../unpacked-files.ts";
 import type { WorkerPool } from "../workers/worker-pool.ts";
 import { ContentWriter } from "./content-writer.ts";
 import { closedError, PackSaver } from "./pack-saver.ts";
+import type { ReadBack } from "./read-back.ts";
 import { StoredPreviousEntries } from "./previous-entries.ts";
 import { storeTree } from "./store-tree.ts";
 import { TreeBlobs } from "./tree-blobs.ts";
@@ -35,6 +36,8 @@ export interface WriterParts {
   readonly programVersion: string;
   /** Aborted to cancel everything, or when the lock is lost: nothing is saved any more. */
   readonly signal?: AbortSignal | undefined;
+  /** Given, every pack is read back and verified before an index or the snapshot names it. It is the writer's from now on. */
+  readonly readBack?: ReadBack | undefined;
   /** Throws if the lock is lost, whatever its signal says yet. Asked right before and after the snapshot is saved. */
   readonly confirm?: () => void;
   /** Lets go of the lock. */
@@ -45,7 +48,7 @@ export interface WriterParts {
 
 /** A writer over the shared workers. @throws HoldfastError INTERNAL if the workers do not start */
 export async function createWriter(parts: WriterParts): Promise<RepositoryWriter> {
-  const saver = new PackSaver(parts.files, parts.index);
+  const saver = new PackSaver(parts.files, parts.index, parts.readBack);
   const session = await parts.pool.openSession(
     {
       key: parts.key,
@@ -159,7 +162,19 @@ class SnapshotWriter implements RepositoryWriter {
       await files.backend.remove({ type: "snapshot", name: id });
       throw error;
     }
+    if (this.#parts.readBack !== undefined) await this.#readBackSnapshot(id);
     return { ...stored, id };
+  }
+
+  /** Its name is its hash, so that loading it verifies it. One that does not load is no backup. */
+  async #readBackSnapshot(id: HexId): Promise<void> {
+    const { files } = this.#parts;
+    try {
+      await files.load("snapshot", id);
+    } catch (error) {
+      await files.backend.remove({ type: "snapshot", name: id });
+      throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -172,7 +187,7 @@ class SnapshotWriter implements RepositoryWriter {
     this.#saver.fail(closedError());
     try {
       await this.#parts.pool.closeSession(this.#session, closedError());
-      await this.#saver.settle();
+      await this.#saver.close();
     } finally {
       await this.#parts.release();
     }

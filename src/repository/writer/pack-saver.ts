@@ -8,6 +8,7 @@ import { decodeBlobList } from "../workers/pack-builder.ts";
 import { freeHandedOver } from "../workers/free-memory.ts";
 import type { FinishedPack } from "../workers/protocol.ts";
 import { flowWords } from "../workers/store-session.ts";
+import type { ReadBack } from "./read-back.ts";
 
 /** As restic: an index file is written once so many blobs wait for it. */
 const blobsPerIndex = 50_000;
@@ -20,15 +21,18 @@ export class PackSaver {
   readonly #words = new Int32Array(this.flow);
   readonly #files: UnpackedFiles;
   readonly #index: LoadedIndex;
+  readonly #readBack: ReadBack | undefined;
   readonly #saving = new Set<Promise<void>>();
+  readonly #verifying = new Set<Promise<void>>();
   #unindexed: IndexedPack[] = [];
   #unindexedBlobs = 0;
   #failure: unknown;
   #stats: WriteStats = { bytesNew: 0, bytesStored: 0, blobsNew: 0 };
 
-  constructor(files: UnpackedFiles, index: LoadedIndex) {
+  constructor(files: UnpackedFiles, index: LoadedIndex, readBack?: ReadBack) {
     this.#files = files;
     this.#index = index;
+    this.#readBack = readBack;
   }
 
   get stats(): WriteStats {
@@ -63,9 +67,10 @@ export class PackSaver {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Waits until all packs that were taken are durable, then writes the last index file. */
+  /** Waits until all packs that were taken are durable, and verified if that was asked for, then writes the last index. */
   async finish(): Promise<void> {
     await this.settle();
+    await this.#settleReadBack();
     this.check();
     await this.#saveIndex();
     this.check();
@@ -74,6 +79,17 @@ export class PackSaver {
   /** Waits for saves under way; does not throw. */
   async settle(): Promise<void> {
     while (this.#saving.size > 0) await Promise.all(this.#saving);
+  }
+
+  /** Ends the verification of what was saved. Call it after a failure, or after `finish`. */
+  async close(): Promise<void> {
+    await this.settle();
+    await this.#settleReadBack();
+    await this.#readBack?.close();
+  }
+
+  async #settleReadBack(): Promise<void> {
+    while (this.#verifying.size > 0) await Promise.all(this.#verifying);
   }
 
   async #save(pack: FinishedPack): Promise<void> {
@@ -93,9 +109,29 @@ export class PackSaver {
       bytesStored: this.#stats.bytesStored + storedBytes,
       blobsNew: this.#stats.blobsNew + blobs.length,
     };
+    const indexed = { id: pack.id, blobs };
+    if (this.#readBack === undefined) await this.#addToIndex(indexed);
+    else this.#verify(indexed, this.#readBack);
+  }
+
+  /** Beside the saves: workers that wait for a save's end could not verify it. */
+  #verify(pack: IndexedPack, readBack: ReadBack): void {
+    const verify = async (): Promise<void> => {
+      this.check();
+      await readBack.verify(pack);
+      await this.#addToIndex(pack);
+    };
+    const verifying = verify()
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => this.#verifying.delete(verifying));
+    this.#verifying.add(verifying);
+  }
+
+  async #addToIndex(pack: IndexedPack): Promise<void> {
+    const { blobs } = pack;
     const full = this.#unindexedBlobs + blobs.length > blobsPerIndex || this.#unindexed.length >= packsPerIndex;
     if (full) await this.#saveIndex();
-    this.#unindexed.push({ id: pack.id, blobs });
+    this.#unindexed.push(pack);
     this.#unindexedBlobs += blobs.length;
   }
 
@@ -104,7 +140,9 @@ export class PackSaver {
     if (packs.length === 0) return;
     this.#unindexed = [];
     this.#unindexedBlobs = 0;
-    await this.#files.save("index", encodeIndex(packs));
+    const id = await this.#files.save("index", encodeIndex(packs));
+    // Its name is its hash, so that loading it verifies it.
+    if (this.#readBack !== undefined) await this.#files.load("index", id);
   }
 }
 
