@@ -8,6 +8,7 @@ import { createContentReader } from "./content/create-content-reader.ts";
 import type { MasterKey, Sealer } from "./crypto/envelope.ts";
 import { addKey, listKeys, removeKey } from "./crypto/key-list.ts";
 import { loadIndex } from "./index/load-index.ts";
+import type { LockWork } from "./lock/lock-file.ts";
 import { listLocks } from "./lock/lock-list.ts";
 import { acquireLock } from "./lock/repository-lock.ts";
 import { keepLock, underLock } from "./lock/under-lock.ts";
@@ -121,11 +122,11 @@ export class OpenRepository implements Repository {
         signal,
       });
     };
-    return await this.#underLock(false, check, options.signal);
+    return await this.#underLock(false, check, options.signal, "check");
   }
 
   async stats(): Promise<RepositoryStats> {
-    return await this.#underLock(false, () => computeStats(this.#files, this.#parts.sealer));
+    return await this.#underLock(false, () => computeStats(this.#files, this.#parts.sealer), undefined, "check");
   }
 
   async keys(): Promise<readonly KeyInfo[]> {
@@ -177,7 +178,12 @@ export class OpenRepository implements Repository {
     }
   }
 
-  #underLock<T>(exclusive: boolean, work: (lost: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return underLock(this.#files, { exclusive, signal }, (lock) => work(lock.signal));
+  #underLock<T>(
+    exclusive: boolean,
+    work: (lost: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+    lockWork: LockWork = "use",
+  ): Promise<T> {
+    return underLock(this.#files, { exclusive, signal, work: lockWork }, (lock) => work(lock.signal));
   }
 }

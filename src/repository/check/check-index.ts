@@ -36,6 +36,8 @@ export async function checkIndex(
     try {
       packs = decodeIndex(await files.load("index", id), `index ${id}`);
     } catch (error) {
+      // A prune's marks, or what it had written twice: during a check, nothing else goes.
+      if (isHoldfastError(error, "STORAGE_NOT_FOUND")) return;
       if (!isHoldfastError(error, "REPOSITORY_DAMAGED")) throw error;
       findings.error("index-undecodable", error.message);
       return;

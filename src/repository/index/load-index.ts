@@ -136,11 +136,15 @@ class IndexBuilder {
   }
 }
 
-/** Hands over every pack of every index file; a pack that two files name comes twice. Errors as of `loadIndex`. */
+/**
+ * Hands over every pack of every index file; a pack that two files name comes twice. The caller holds a lock for checking,
+ * so that a prune removes no file meanwhile but its marks and its doubles. Errors as of `loadIndex`.
+ */
 export async function eachIndexedPack(
   files: UnpackedFiles,
   visit: (pack: IndexedPack) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  await new IndexLoader(files, signal).eachPack(await listIndex(files), visit);
+  const loader = new IndexLoader(files, signal);
+  for (const info of await listIndex(files)) await unlessFilesVanish(() => loader.eachPack([info], visit));
 }

@@ -8,10 +8,12 @@ import { parseGoTime } from "../tree/go-time.ts";
 export const resticStaleAfterMs = 30 * 60_000;
 
 /**
- * What a lock is for. "use": reading or writing snapshots, or with `exclusive` anything that bears no company. "prune": one
- * prune at a time, beside writers. "moment": the instant in which a prune takes packs out of the index.
+ * What a lock is for. "use": reading or writing snapshots, or with `exclusive` anything that bears no company. "check":
+ * looking at every pack of the index, none of which may go meanwhile. "prune": one prune at a time, beside writers.
+ * "moment": the instant in which a prune takes packs out of the index.
  */
-export type LockWork = "use" | "prune" | "moment";
+export const lockWorks = ["use", "check", "prune", "moment"] as const;
+export type LockWork = (typeof lockWorks)[number];
 
 /** What only Holdfast's locks say, in a member `holdfast` that restic ignores. */
 export interface Lease {
@@ -65,6 +67,8 @@ export function decodeLock(json: Uint8Array, id: HexId): LockHolder {
   };
 }
 
+const isLockWork = (value: unknown): value is LockWork => lockWorks.some((work) => work === value);
+
 function decodeLease(value: unknown, what: string): Lease {
   const { since, leaseMs, work, machine, startTicks } = storedObject(value, `lease of the ${what}`);
   const ns = parseGoTime(since);
@@ -72,7 +76,7 @@ function decodeLease(value: unknown, what: string): Lease {
     ns === undefined ||
     typeof leaseMs !== "number" ||
     !(leaseMs > 0) ||
-    (work !== "use" && work !== "prune" && work !== "moment") ||
+    !isLockWork(work) ||
     typeof machine !== "string" ||
     typeof startTicks !== "number"
   ) {

@@ -213,8 +213,8 @@ function conflicts(seeker: LockSeeker, other: ListedLock): boolean {
   // Who takes packs out of the index looks itself which of Holdfast's processes may know them; restic's cannot say.
   if (seeker.work === "moment") return other.lease === undefined || (other.exclusive && otherWork !== "moment");
   if (seeker.exclusive) return true;
-  if (seeker.work === "prune" && otherWork === "prune") return true;
-  return other.exclusive && otherWork !== "moment";
+  if (otherWork === "moment") return seeker.work === "check";
+  return other.exclusive || (seeker.work === "prune" && otherWork === "prune");
 }
 
 function lockedBy(lock: ListedLock, location: string): HoldfastError {

@@ -97,9 +97,11 @@ async function dropKnown(wanted: Set<HexId>, parts: DeleteParts, moment?: HexId)
     if (id === parts.lock.id || id === moment || stale || lease === undefined) continue;
     for (const pack of wanted) {
       const marked = parts.index.marks.get(pack)?.time.getTime() ?? Number.POSITIVE_INFINITY;
-      if (lease.since.getTime() > marked + clockMarginMs) continue;
+      const isLater = lease.since.getTime() > marked + clockMarginMs;
+      if (isLater && lease.work !== "check") continue;
       wanted.delete(pack);
-      reason = `process ${pid} on ${hostname} has been at work since before they were marked`;
+      const work = isLater ? "checks the repository" : "has been at work since before they were marked";
+      reason = `process ${pid} on ${hostname} ${work}`;
     }
   }
   return reason;

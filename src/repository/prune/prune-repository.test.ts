@@ -5,6 +5,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../storage/index.ts";
 import { Sealer } from "../crypto/envelope.ts";
 import { findMasterKey } from "../crypto/key-list.ts";
+import { encodeMarks } from "../index/pack-marks.ts";
+import { acquireLock } from "../lock/repository-lock.ts";
 import { createRepository, openRepository } from "../open.ts";
 import type { Repository, RepositoryWriter, Snapshot } from "../repository.ts";
 import { UnpackedFiles } from "../unpacked-files.ts";
@@ -209,6 +211,30 @@ describe("a prune", () => {
     await files.backend.remove({ type: "lock", name: id });
     expect((await repository.prune({ safetyMs: 0 })).deleted.packs).toBeGreaterThan(0);
     expect(restic("check", "--read-data")).toBe("");
+  });
+
+  it("deletes nothing that a check may be about to read, and no check begins in the moment of deletion", async () => {
+    const { path, repository } = await make();
+    const gone = await backUp(repository, range(0, 40));
+    await repository.forget(gone.id);
+    const files = await filesAt(path);
+    const packs: string[] = [];
+    for await (const { name } of files.backend.list("data")) packs.push(name);
+    const time = new Date(Date.now() - 2 * 86_400_000);
+    await files.save("index", encodeMarks({ time, packs, orphans: [] }));
+    const check = await acquireLock(files, { exclusive: false, work: "check" });
+    const report = await repository.prune();
+    expect(report.heldBack.packs).toBe(packs.length);
+    expect(report.heldBack.reason).toContain("checks the repository");
+    await check.release();
+    const moment = await acquireLock(files, { exclusive: true, work: "moment" });
+    const timing = { waitMs: 0 };
+    await expect(acquireLock(files, { exclusive: false, work: "check", timing })).rejects.toMatchObject({
+      code: "REPOSITORY_LOCKED",
+    });
+    await moment.release();
+    expect((await repository.prune()).deleted.packs).toBe(packs.length);
+    expect((await repository.check()).findings).toEqual([]);
   });
 
   it("removes what killed writers left: packs without an index after the safety time, old temporaries", async () => {
