@@ -77,8 +77,10 @@ export class PackBuilder {
   #roomFor(sealedBytes: number): Buffer {
     const needed = sealedBytes + headerEntryBytes;
     if (this.#bytes !== undefined && this.#used + this.#endBytes() + needed > this.#bytes.length) this.finish();
-    // Room for a target's worth and one more blob of the largest usual size; more for a larger one.
-    this.#bytes ??= Buffer.from(new ArrayBuffer(Math.max(this.#targetBytes * 1.5, needed + packEndBytes)));
+    // Little more than a target's worth, as all of it may be cleared, and so taken from the system, before it is filled:
+    // a blob that no longer fits begins the next pack.
+    const room = this.#targetBytes + (this.#targetBytes >>> 5);
+    this.#bytes ??= Buffer.from(new ArrayBuffer(Math.max(room, needed + packEndBytes)));
     return this.#bytes;
   }
 
