@@ -13,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { HoldfastError, messageOf, type OperationId, type SourceId, systemErrorCode } from "../base/index.ts";
 import type { BackupId, EnvironmentId, ProjectId } from "../base/index.ts";
 
@@ -38,6 +39,31 @@ export type JournalRecord =
   | OperationBegin
   | { readonly step: "prepare" | "hold" | "store" | "stage" | "swap" | "swapped" }
   | { readonly step: "snapshot"; readonly snapshot: string };
+
+/** Enough of a record that recovery cannot stumble over it. */
+const recordSchema = z.union([
+  z.object({
+    step: z.literal("begin"),
+    operation: z.string(),
+    kind: z.enum(["backup", "restore", "delete"]),
+    project: z.string(),
+    environment: z.string(),
+    backup: z.string(),
+    components: z.array(z.object({ source: z.string(), folder: z.string().optional() })),
+    at: z.string(),
+  }),
+  z.looseObject({ step: z.string().regex(/^(?!begin$)[a-z-]+$/) }),
+]);
+
+/** The line's JSON; undefined if it is none. */
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
 
 /** An operation's folder in the state: `journal.ndjson` and a work folder for each component. */
 export class OperationFolder {
@@ -93,7 +119,10 @@ export class OperationFolder {
     }
   }
 
-  /** The whole records; a last line that a crash cut off was never acted upon and is left out. */
+  /**
+   * The whole records; a last line that a crash cut off was never acted upon and is left out.
+   * @throws HoldfastError STATE_UNUSABLE for a journal that somebody changed
+   */
   records(): JournalRecord[] {
     let text: string;
     try {
@@ -106,7 +135,17 @@ export class OperationFolder {
     return whole
       .split("\n")
       .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as JournalRecord);
+      .map((line) => this.#decode(line));
+  }
+
+  #decode(line: string): JournalRecord {
+    const path = join(this.path, "journal.ndjson");
+    const parsed = recordSchema.safeParse(parseLine(line));
+    if (parsed.success) return parsed.data as JournalRecord;
+    throw new HoldfastError("STATE_UNUSABLE", `The journal ${path} holds something that Holdfast did not write.`, {
+      facts: { path },
+      remedy: "Look what the operation in it left behind, then remove its folder.",
+    });
   }
 
   /** The component's work folder, made if it is not there. */

@@ -93,7 +93,11 @@ export class RdbCursor {
   }
 }
 
+/** Three bytes stand for 264 at the most. */
+const lzfRatio = 88;
+
 function unpackLzf(packed: Buffer, size: number): Buffer {
+  if (size > packed.length * lzfRatio) throw rdbDamaged("a compressed string does not unpack");
   const plain = Buffer.alloc(size);
   let from = 0;
   let to = 0;

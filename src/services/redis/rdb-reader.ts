@@ -24,6 +24,9 @@ export type RdbRecord =
     }
   | { readonly kind: "end" };
 
+/** Servers count them with an int. */
+const maxDatabase = 2 ** 31 - 1;
+
 type KeyRecord = Extract<RdbRecord, { kind: "key" }>;
 
 /**
@@ -100,6 +103,7 @@ class RdbParser {
         return { kind: "end" };
       case 254:
         this.#database = cursor.length();
+        if (this.#database > maxDatabase) throw rdbDamaged(`there is no database ${this.#database}`);
         return { kind: "database", database: this.#database };
       case 251:
         cursor.length();

@@ -22,7 +22,10 @@ export function replyText(reply: RespReply | undefined): string {
 
 const incomplete = Symbol("incomplete");
 
-/** Cuts a byte stream into replies. https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/** Replies within replies; a server nests two or three deep. */
+const maxDepth = 32;
+
+/** Cuts a byte stream into replies; SyntaxError for what is none. https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 export class RespParser {
   #buffer: Buffer = Buffer.alloc(0);
   #parts: Buffer[] = [];
@@ -61,7 +64,7 @@ export class RespParser {
     return rest;
   }
 
-  #reply(): RespReply | typeof incomplete {
+  #reply(depth = 0): RespReply | typeof incomplete {
     const end = this.#buffer.indexOf("\r\n", this.#at);
     if (end === -1) return incomplete;
     const kind = this.#buffer[this.#at];
@@ -75,9 +78,10 @@ export class RespParser {
       case 0x3a:
         return Number(line);
       case 0x24:
-        return this.#bulk(Number(line));
+        return this.#bulk(lengthOf(line));
       case 0x2a:
-        return this.#array(Number(line));
+        if (depth === maxDepth) throw new SyntaxError("The answer has lists in lists without end.");
+        return this.#array(lengthOf(line), depth + 1);
       default:
         throw new SyntaxError(`The answer is not in Redis' protocol: byte ${kind ?? "none"} at the start of a reply.`);
     }
@@ -95,16 +99,23 @@ export class RespParser {
     return bytes;
   }
 
-  #array(length: number): readonly RespReply[] | null | typeof incomplete {
+  #array(length: number, depth: number): readonly RespReply[] | null | typeof incomplete {
     if (length === -1) return null;
     const items: RespReply[] = [];
     for (let index = 0; index < length; index += 1) {
-      const item = this.#reply();
+      const item = this.#reply(depth);
       if (item === incomplete) return incomplete;
       items.push(item);
     }
     return items;
   }
+}
+
+/** The length of a bulk string or list, -1 for nil. */
+function lengthOf(line: string): number {
+  const length = /^(?:-1|\d{1,15})$/.test(line) ? Number(line) : Number.NaN;
+  if (Number.isNaN(length)) throw new SyntaxError(`The answer is not in Redis' protocol: "${line}" as a length.`);
+  return length;
 }
 
 const crlf = Buffer.from("\r\n");
