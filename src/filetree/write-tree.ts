@@ -145,9 +145,8 @@ class TreeWriter {
         this.#addFile(entry, path);
         return;
       case "dir":
-        if (entry.path.length > 0 || lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-          mkdirSync(path, { mode: 0o700 });
-        }
+        if (entry.path.length > 0) mkdirSync(path, { mode: 0o700 });
+        else makeRoot(path);
         // What stands around the new tree must not hand its access rules down into it.
         if (entry.path.length === 0) for (const name of inheritedAcls) removeXattr(path, name);
         this.#directories.set(entry.path.toString("latin1"), metadata);
@@ -272,6 +271,17 @@ class TreeWriter {
     this.#inFlight.shift();
     for (const step of batch.steps) step();
   }
+}
+
+/** @throws HoldfastError ENTRY_UNSAFE for a link: it would lead what is written elsewhere */
+function makeRoot(path: Buffer): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) mkdirSync(path, { mode: 0o700 });
+  if (found?.isSymbolicLink() !== true) return;
+  throw new HoldfastError("ENTRY_UNSAFE", `${path.toString()} is a link, and nothing is restored through one.`, {
+    facts: { path: path.toString() },
+    remedy: "Remove the link, or name the folder that it leads to.",
+  });
 }
 
 function stageFailed(path: Buffer, code: string, message: string, cause: unknown): HoldfastError {

@@ -1,9 +1,11 @@
 import { throwIfAborted } from "../../base/index.ts";
+import { envelopeOverhead } from "../crypto/envelope.ts";
 import { isDamage } from "../damage.ts";
 import { BlobIndex } from "../index/blob-index.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { HexId, Snapshot, TreeChild } from "../repository.ts";
 import { decodeTree } from "../tree/decode-tree.ts";
+import { goQuote } from "../tree/go-text.ts";
 import type { CheckedIndex } from "./check-index.ts";
 import type { Findings } from "./findings.ts";
 
@@ -26,9 +28,12 @@ export async function checkTrees(
   };
   const check = async (id: HexId): Promise<void> => {
     const children = await loadTree(id, index, loader, findings);
-    for (const { subtree, content } of children) {
+    for (const child of children) {
+      const { subtree, content } = child;
       if (subtree !== undefined) visit(subtree);
-      if (content !== undefined) checkContent(content.blobIds, index, lost, findings);
+      if (content === undefined) continue;
+      checkContent(content.blobIds, index, lost, findings);
+      checkSize(id, child, index, findings);
     }
   };
   for (const { tree } of snapshots) visit(tree);
@@ -68,4 +73,25 @@ function checkContent(blobIds: Uint8Array, index: CheckedIndex, lost: Set<HexId>
     lost.add(hexId);
     findings.error("blob-missing", `The data blob ${hexId} is in no index.`, { part: { kind: "data", id: hexId } });
   }
+}
+
+/** A restore refuses a file whose blobs are longer or shorter than it is said to be. */
+function checkSize(tree: HexId, { name, content }: TreeChild, index: CheckedIndex, findings: Findings): void {
+  if (content === undefined) return;
+  const { sizeBytes, blobIds } = content;
+  let found = 0;
+  for (let at = 0; at < blobIds.length; at += 32) {
+    const blob = index.blobs.locate("data", blobIds.subarray(at, at + 32));
+    // Missing: that is found already.
+    if (blob === undefined) return;
+    found += blob.uncompressedLength > 0 ? blob.uncompressedLength : blob.length - envelopeOverhead;
+  }
+  if (found === sizeBytes) return;
+  findings.error(
+    "file-size",
+    `The file "${goQuote(name)}" of the tree ${tree} has ${sizeBytes} bytes, its blobs ${found}.`,
+    {
+      part: { kind: "tree", id: tree },
+    },
+  );
 }
