@@ -24,7 +24,7 @@ for (let kills = 0; kills < Number(values.kills); kills += killsPerRepository) {
   const shared = await SharedRepository.make(place);
   for (let at = 0; at < killsPerRepository; at += 1) {
     const work = at % 3 === 2 ? "prune" : "write";
-    await shared.run(work, (kills + at) * 1000, 1000, random() * 250);
+    await shared.run(work, (kills + at) * 1000, 1000, random() * 1500);
   }
   tell({ kills: kills + killsPerRepository, reported: shared.reported }, await shared.problems({ restic: true }));
   rmSync(place, { recursive: true });

@@ -62,6 +62,8 @@ export function mutatedJson(valid: string): fc.Arbitrary<Buffer> {
   });
   return fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) => {
     const document: unknown = JSON.parse(valid);
+    // The values are used again for other documents, and would be changed along.
+    const valueOf = ({ value }: { readonly value: unknown }): unknown => structuredClone(value);
     for (const one of changes) {
       const places = placesIn(document);
       const place = places[one.where % Math.max(1, places.length)];
@@ -72,11 +74,11 @@ export function mutatedJson(valid: string): fc.Arbitrary<Buffer> {
         if (one.kind === "remove") holder.splice(at, 1);
         else if (one.kind === "double") holder.splice(at, 0, holder[at]);
         else if (one.kind === "swap") holder.reverse();
-        else holder[at] = one.value;
+        else holder[at] = valueOf(one);
       } else {
         if (one.kind === "remove" || one.kind === "rename") Reflect.deleteProperty(holder, key);
-        if (one.kind === "rename") Reflect.set(holder, one.name, one.value);
-        if (one.kind === "replace" || one.kind === "swap") Reflect.set(holder, key, one.value);
+        if (one.kind === "rename") Reflect.set(holder, one.name, valueOf(one));
+        if (one.kind === "replace" || one.kind === "swap") Reflect.set(holder, key, valueOf(one));
       }
     }
     return Buffer.from(JSON.stringify(document));

@@ -12,7 +12,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 it("a process killed while it writes leaves a sound repository", { timeout: 120_000 }, async () => {
   const shared = await SharedRepository.make(folder);
-  for (const [round, moment] of [20, 90, 180].entries()) await shared.run("write", round * 1000 + 1, 1000, moment);
+  for (const [round, moment] of [20, 600, 1200].entries()) await shared.run("write", round * 1000 + 1, 1000, moment);
   expect(await shared.problems({ restic: true })).toEqual([]);
 });
 
