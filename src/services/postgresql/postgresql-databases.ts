@@ -34,6 +34,7 @@ export interface DatabaseState {
   readonly live: boolean;
   readonly staged: boolean;
   readonly old: boolean;
+  readonly place: boolean;
   readonly absent: boolean;
 }
 
@@ -42,7 +43,7 @@ export async function readState(
   names: ScratchNames,
   options: { readonly timeoutMs?: number } = {},
 ): Promise<DatabaseState> {
-  const wanted = [names.live, names.staged, names.old, names.absent].map(quoteLiteral);
+  const wanted = [names.live, names.staged, names.old, names.place, names.absent].map(quoteLiteral);
   const rows = await session.rows<{ name: string }>(
     `SELECT datname AS name FROM pg_catalog.pg_database WHERE datname IN (${wanted.join(", ")})`,
     options,
@@ -52,6 +53,7 @@ export async function readState(
     live: there.has(names.live),
     staged: there.has(names.staged),
     old: there.has(names.old),
+    place: there.has(names.place),
     absent: there.has(names.absent),
   };
 }

@@ -40,7 +40,9 @@ export interface ScratchNames {
   readonly staged: string;
   /** Holds the former live data after the swap. */
   readonly old: string;
-  /** Empty; there while a restore runs whose live database did not exist before. */
+  /** Empty; made by stage where there is no live database, and renamed to `absent` by the swap. */
+  readonly place: string;
+  /** Empty; there while the live database is the restored one, and there was none before the swap. */
   readonly absent: string;
 }
 
@@ -49,5 +51,5 @@ export function scratchNames(database: string, operation: OperationId): ScratchN
   // Identifiers have 63 bytes; "_hf_", twelve characters and "_new" take 20.
   const stem = Buffer.byteLength(database) <= 42 ? database : `hf_${shortHash(database)}`;
   const base = `${stem}_hf_${operation}`;
-  return { live: database, staged: `${base}_new`, old: `${base}_old`, absent: `${base}_nil` };
+  return { live: database, staged: `${base}_new`, old: `${base}_old`, place: `${base}_nil`, absent: `${base}_abs` };
 }

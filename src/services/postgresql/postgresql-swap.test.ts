@@ -111,6 +111,47 @@ describe("PostgreSQL's swap", () => {
     expect(state()).toBe("1");
   });
 
+  it("leaves alone a database that somebody makes where there was none while a restore is under way or was killed", async () => {
+    server.sql("postgres", `DROP DATABASE ${database};`);
+    const make = (): void => {
+      server.sql("postgres", `CREATE DATABASE ${database};`);
+      server.sql(database, "CREATE TABLE t (n int); INSERT INTO t VALUES (7);");
+    };
+    await using context = await makeTestContext({ contents: backup.contents });
+    const names = scratchNames(database, context.operationId);
+    for (const undo of ["swapBack", "revert"] as const) {
+      for (const reached of ["killed before the staged database", "stage", "swap", "swap and swapBack"]) {
+        await target().stage(context, restorable(backup));
+        // What a process that is killed between the two leaves.
+        if (reached.startsWith("killed")) server.sql("postgres", `DROP DATABASE "${names.staged}";`);
+        if (reached.startsWith("swap and")) {
+          await target().swap(context, 10_000);
+          await target().swapBack(context);
+        }
+        make();
+        if (reached === "swap") await target().swap(context, 10_000);
+        await target()[undo](context);
+        expect(state(), `${undo} after ${reached}`).toBe("7");
+        await target().revert(context);
+        expect(state(), `revert after ${reached}`).toBe("7");
+        expect(databases()).toEqual([`${database} true`]);
+        server.sql("postgres", `DROP DATABASE ${database};`);
+      }
+    }
+  });
+
+  it("can be undone when somebody drops the live database while a restore is under way", async () => {
+    await using context = await makeTestContext({ contents: backup.contents });
+    await target().stage(context, restorable(backup));
+    server.sql("postgres", `DROP DATABASE ${database};`);
+    await target().swap(context, 10_000);
+    await target().swap(context, 10_000);
+    expect(state()).toBe("1");
+    await target().revert(context);
+    await target().revert(context);
+    expect(databases()).toEqual([]);
+  });
+
   it("is old or new, open to clients, when its session dies at any moment, and old again after revert", async () => {
     await using context = await makeTestContext({ contents: backup.contents });
     const seen = new Set<string>();
@@ -234,6 +275,6 @@ describe("PostgreSQL's swap", () => {
     const long = "ü".repeat(31);
     const names = Object.values({ ...scratchNames(long, "abcdefghijkl" as never) });
     expect(names.every((name) => Buffer.byteLength(name) <= 63)).toBe(true);
-    expect(new Set(names).size).toBe(4);
+    expect(new Set(names).size).toBe(5);
   });
 });

@@ -68,10 +68,7 @@ export class PostgresqlTarget implements Target {
     await dropDatabase(maintenance, names.staged);
     const server = await readServerFacts(maintenance);
     await checkMayStage(maintenance, connection, state.live, backup.description);
-    if (!state.live && !state.absent) {
-      // Tells revert, in a later process, that there was no database before.
-      await maintenance.execute(`CREATE DATABASE ${quoteIdentifier(names.absent)} TEMPLATE template0`);
-    }
+    if (!state.live && !state.place) await makePlace(maintenance, names);
     const restrict = await knowsRestrict(connection);
     const progress = new StageProgress(context);
     const entries = backup.entries[Symbol.asyncIterator]();
@@ -133,8 +130,9 @@ export class PostgresqlTarget implements Target {
       const state = await readState(maintenance, names, { timeoutMs: Math.max(1, remainingMs()) });
       let tries = 0;
       if (state.staged) {
+        if (!state.live && !state.place) await makePlace(maintenance, names);
         const renames = [
-          ...(state.live ? [{ from: names.live, to: names.old }] : []),
+          state.live ? { from: names.live, to: names.old } : { from: names.place, to: names.absent },
           { from: names.staged, to: names.live },
         ];
         ({ tries } = await renameAtOnce(maintenance, renames, remainingMs()));
@@ -162,7 +160,7 @@ export class PostgresqlTarget implements Target {
     const { connection, names } = this.#at(context);
     await this.#inMaintenance(connection, async (maintenance) => {
       await exchangeBack(maintenance, connection, names);
-      // The sign that there was no database goes first: without the staged one beside it, it would condemn a live one.
+      await dropDatabase(maintenance, names.place);
       await dropDatabase(maintenance, names.absent);
       await dropDatabase(maintenance, names.staged);
     });
@@ -172,6 +170,7 @@ export class PostgresqlTarget implements Target {
     const { connection, names } = this.#at(context);
     await this.#inMaintenance(connection, async (maintenance) => {
       await dropDatabase(maintenance, names.old);
+      await dropDatabase(maintenance, names.place);
       await dropDatabase(maintenance, names.absent);
     });
   }
@@ -204,7 +203,7 @@ export class PostgresqlTarget implements Target {
     try {
       await using maintenance = await openMaintenance(connection);
       await dropDatabase(maintenance, names.staged);
-      await dropDatabase(maintenance, names.absent);
+      await dropDatabase(maintenance, names.place);
     } catch (dropError) {
       throw new HoldfastError(
         "RECOVERY_FAILED",
@@ -232,8 +231,17 @@ async function exchangeBack(
     ];
     await renameAtOnce(maintenance, renames, revertDeadlineMs);
   } else if (state.absent && state.live && !state.staged) {
-    await renameAtOnce(maintenance, [{ from: names.live, to: names.staged }], revertDeadlineMs);
+    const renames = [
+      { from: names.live, to: names.staged },
+      { from: names.absent, to: names.place },
+    ];
+    await renameAtOnce(maintenance, renames, revertDeadlineMs);
   }
+}
+
+/** The swap's transaction renames it: so a live database that somebody else made meanwhile is never taken for the restored one. */
+async function makePlace(maintenance: PostgresqlSession, names: ScratchNames): Promise<void> {
+  await maintenance.execute(`CREATE DATABASE ${quoteIdentifier(names.place)} TEMPLATE template0`);
 }
 
 /** Reads the files of a backup one after the other as one script, and counts. */
