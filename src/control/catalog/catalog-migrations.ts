@@ -1,46 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
 import { HoldfastError } from "../../base/index.ts";
 import type { CatalogKind, CatalogQueries } from "./catalog-schema.ts";
-
-/** What the two databases call the same thing. */
-interface TypeNames {
-  /** Compared byte by byte, so that both order ids alike. */
-  readonly text: string;
-  /** 64 bits. */
-  readonly integer: string;
-  /** After a table whose rows are found by their key. */
-  readonly keyed: string;
-}
-
-const typeNames: Record<CatalogKind, TypeNames> = {
-  sqlite: { text: "TEXT", integer: "INTEGER", keyed: "STRICT, WITHOUT ROWID" },
-  postgresql: { text: 'TEXT COLLATE "C"', integer: "BIGINT", keyed: "" },
-};
+import { backups } from "./migrations/0001-backups.ts";
+import { activities } from "./migrations/0002-activities.ts";
+import { type Migration, typeNames } from "./migrations/migration.ts";
 
 /** In order, each run once; never edit one that was released. A catalog's version is the number of those it has seen. */
-const migrations: readonly ((names: TypeNames) => readonly string[])[] = [
-  ({ text, integer, keyed }) => [
-    `CREATE TABLE backups (
-       project ${text} NOT NULL,
-       id ${text} NOT NULL,
-       environment ${text} NOT NULL,
-       created_at ${integer} NOT NULL,
-       updated_at ${integer} NOT NULL,
-       status ${text} NOT NULL CHECK (status IN ('CREATED', 'DELETING')),
-       record ${text} NOT NULL,
-       PRIMARY KEY (project, id)
-     ) ${keyed}`,
-    "CREATE INDEX backups_by_environment ON backups (project, environment, created_at DESC, id DESC)",
-    "CREATE INDEX backups_by_time ON backups (project, created_at DESC, id DESC)",
-    `CREATE TABLE environments (
-       project ${text} NOT NULL,
-       id ${text} NOT NULL,
-       status ${text} NOT NULL,
-       updated_at ${integer} NOT NULL,
-       PRIMARY KEY (project, id)
-     ) ${keyed}`,
-  ],
-];
+const migrations: readonly Migration[] = [backups, activities];
 
 /** Where each database keeps the version, and how a migration keeps others out. */
 interface VersionStore {

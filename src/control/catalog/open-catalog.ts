@@ -1,4 +1,6 @@
 import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { ActivityStore } from "../activities/activity-store.ts";
+import type { ProjectStore } from "../projects/project-store.ts";
 import type { BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
 
 /** The environments' statuses; the configuration gives the first one. */
@@ -13,6 +15,8 @@ export interface EnvironmentStates {
 }
 
 export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
+  readonly activities: ActivityStore;
+  readonly projects: ProjectStore;
   /** Idempotent. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { Kysely } from "kysely";
 import { HoldfastError, messageOf } from "../../base/index.ts";
+import { CatalogDatabase } from "./catalog-database.ts";
 import { migrate } from "./catalog-migrations.ts";
 import type { CatalogTables } from "./catalog-schema.ts";
 import { postgresqlDialect } from "./dialect/postgresql-dialect.ts";
@@ -17,7 +18,13 @@ export async function openPostgresqlCatalog(
   const queries = new Kysely<CatalogTables>({ dialect: postgresqlDialect(options.url, options.timeoutMs ?? 10_000) });
   try {
     await migrate(queries, "postgresql", name);
-    return new QueryCatalog(queries, options.clock, (error) => unusable(name, error));
+    return new QueryCatalog(
+      new CatalogDatabase(queries, {
+        kind: "postgresql",
+        clock: options.clock,
+        toError: (error) => unusable(name, error),
+      }),
+    );
   } catch (error) {
     await queries.destroy();
     throw unusable(name, error);

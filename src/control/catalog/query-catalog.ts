@@ -1,30 +1,32 @@
-import type { BackupId, Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { BackupId, EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { Backup, EnvironmentStatus } from "../../engine/index.ts";
+import { ActivityStore } from "../activities/activity-store.ts";
+import { ProjectStore } from "../projects/project-store.ts";
 import { decodeBackup, encodeBackup } from "./backup-record.ts";
-import type { BackupRow, CatalogQueries } from "./catalog-schema.ts";
+import type { CatalogDatabase } from "./catalog-database.ts";
+import type { BackupRow, CatalogQueries, EnvironmentRow } from "./catalog-schema.ts";
 import type { OpenCatalog } from "./open-catalog.ts";
 
 /** The catalog's queries, the same for every database. */
 export class QueryCatalog implements OpenCatalog {
-  readonly #queries: CatalogQueries;
-  readonly #clock: Clock;
-  readonly #toError: (error: unknown) => Error;
+  readonly activities: ActivityStore;
+  readonly projects: ProjectStore;
+  readonly #database: CatalogDatabase;
 
-  /** @param toError makes what the database throws into what the catalog throws */
-  constructor(queries: CatalogQueries, clock: Clock, toError: (error: unknown) => Error) {
-    this.#queries = queries;
-    this.#clock = clock;
-    this.#toError = toError;
+  constructor(database: CatalogDatabase) {
+    this.#database = database;
+    this.activities = new ActivityStore(database);
+    this.projects = new ProjectStore(database);
   }
 
   insert(backup: Backup): Promise<void> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       await insertBackups(queries, [backup]);
     });
   }
 
   list(project: ProjectId, environment?: EnvironmentId): Promise<readonly Backup[]> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       let query = queries
         .selectFrom("backups")
         .select(["record", "status", "updated_at"])
@@ -37,7 +39,7 @@ export class QueryCatalog implements OpenCatalog {
   }
 
   get(project: ProjectId, id: BackupId): Promise<Backup | undefined> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       const row = await queries
         .selectFrom("backups")
         .select(["record", "status", "updated_at"])
@@ -49,7 +51,7 @@ export class QueryCatalog implements OpenCatalog {
   }
 
   setStatus(project: ProjectId, id: BackupId, status: Backup["status"]): Promise<void> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       await queries
         .updateTable("backups")
         .set({ status, updated_at: this.#nowMs() })
@@ -60,13 +62,13 @@ export class QueryCatalog implements OpenCatalog {
   }
 
   remove(project: ProjectId, id: BackupId): Promise<void> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       await queries.deleteFrom("backups").where("project", "=", project).where("id", "=", id).execute();
     });
   }
 
   backupStates(project: ProjectId): Promise<ReadonlyMap<BackupId, Pick<Backup, "status" | "updatedAt">>> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       const rows = await queries
         .selectFrom("backups")
         .select(["id", "status", "updated_at"])
@@ -81,10 +83,10 @@ export class QueryCatalog implements OpenCatalog {
     environment: EnvironmentId,
     initial: EnvironmentStatus,
   ): Promise<EnvironmentStatus> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       await queries
         .insertInto("environments")
-        .values({ project, id: environment, status: initial, updated_at: this.#nowMs() })
+        .values(undeclaredEnvironment(project, environment, initial, this.#nowMs()))
         .onConflict((conflict) => conflict.columns(["project", "id"]).doNothing())
         .execute();
       const row = await queries
@@ -98,10 +100,10 @@ export class QueryCatalog implements OpenCatalog {
   }
 
   setEnvironmentStatus(project: ProjectId, environment: EnvironmentId, status: EnvironmentStatus): Promise<void> {
-    return this.#use(async (queries) => {
+    return this.#database.use(async (queries) => {
       await queries
         .insertInto("environments")
-        .values({ project, id: environment, status, updated_at: this.#nowMs() })
+        .values(undeclaredEnvironment(project, environment, status, this.#nowMs()))
         .onConflict((conflict) =>
           conflict.columns(["project", "id"]).doUpdateSet((row) => ({
             status: row.ref("excluded.status"),
@@ -113,20 +115,32 @@ export class QueryCatalog implements OpenCatalog {
   }
 
   async close(): Promise<void> {
-    await this.#queries.destroy();
+    await this.#database.close();
   }
 
   #nowMs(): number {
-    return this.#clock.now().getTime();
+    return this.#database.clock.now().getTime();
   }
+}
 
-  async #use<T>(run: (queries: CatalogQueries) => Promise<T>): Promise<T> {
-    try {
-      return await run(this.#queries);
-    } catch (error) {
-      throw this.#toError(error);
-    }
-  }
+/** Of an environment that was never declared: an operation met it before `init` or the server did. */
+function undeclaredEnvironment(
+  project: ProjectId,
+  id: EnvironmentId,
+  status: EnvironmentStatus,
+  now: number,
+): EnvironmentRow {
+  return {
+    project,
+    id,
+    status,
+    title: id,
+    type: "development",
+    parent: null,
+    declared: 0,
+    created_at: now,
+    updated_at: now,
+  };
 }
 
 /** A row that is there is replaced. */

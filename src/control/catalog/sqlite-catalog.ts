@@ -2,6 +2,7 @@ import { chmod, open } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { Kysely } from "kysely";
 import { HoldfastError, messageOf, systemErrorCode } from "../../base/index.ts";
+import { CatalogDatabase } from "./catalog-database.ts";
 import { migrate } from "./catalog-migrations.ts";
 import type { CatalogTables } from "./catalog-schema.ts";
 import { sqliteDialect } from "./dialect/sqlite-dialect.ts";
@@ -24,7 +25,13 @@ export async function openSqliteCatalog(options: OpenCatalogOptions & { readonly
     database.exec("PRAGMA synchronous = FULL");
     const queries = new Kysely<CatalogTables>({ dialect: sqliteDialect(database) });
     await migrate(queries, "sqlite", file);
-    return new QueryCatalog(queries, options.clock, (error) => unusable(file, error));
+    return new QueryCatalog(
+      new CatalogDatabase(queries, {
+        kind: "sqlite",
+        clock: options.clock,
+        toError: (error) => unusable(file, error),
+      }),
+    );
   } catch (error) {
     if (database?.isOpen === true) database.close();
     throw unusable(file, error);

@@ -1,0 +1,131 @@
+import type { ExpressionBuilder } from "kysely";
+import type { EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { CatalogDatabase } from "../catalog/catalog-database.ts";
+import type { CatalogQueries, CatalogTables } from "../catalog/catalog-schema.ts";
+import type {
+  Activity,
+  ActivityId,
+  ActivityLogEntry,
+  ActivityResult,
+  ActivityState,
+  ActivityType,
+} from "./activity.ts";
+import { activityColumns, activityOf } from "./activity-row.ts";
+
+/** Which activities to list; what is left out does not matter. */
+export interface ActivityFilter {
+  readonly environment?: EnvironmentId;
+  readonly types?: readonly ActivityType[];
+  readonly states?: readonly ActivityState[];
+  readonly result?: ActivityResult;
+  /** Only what was created before this moment. */
+  readonly before?: Date;
+  /** At most this many. */
+  readonly limit: number;
+}
+
+/** The activities, as people and clients see them. */
+export class ActivityStore {
+  readonly #database: CatalogDatabase;
+
+  constructor(database: CatalogDatabase) {
+    this.#database = database;
+  }
+
+  /** Newest first. */
+  list(project: ProjectId, filter: ActivityFilter): Promise<readonly Activity[]> {
+    return this.#database.use(async (queries) => {
+      // Each type and state has the newest at one end of an index; a list of them would be sorted whole.
+      const parts = await Promise.all(
+        orAny(filter.types).flatMap((type) =>
+          orAny(filter.states).map((state) => listPart(queries, project, filter, type, state)),
+        ),
+      );
+      return parts.length === 1 ? (parts[0] ?? []) : newestFirst(parts.flat()).slice(0, filter.limit);
+    });
+  }
+
+  get(project: ProjectId, id: ActivityId): Promise<Activity | undefined> {
+    return this.#database.use(async (queries) => {
+      const row = await queries
+        .selectFrom("activities")
+        .select(activityColumns)
+        .where("project", "=", project)
+        .where("id", "=", id)
+        .executeTakeFirst();
+      return row === undefined ? undefined : activityOf(row);
+    });
+  }
+
+  /** Those that are pending or in progress, of one environment or all; oldest first. */
+  listOpen(project: ProjectId, environment?: EnvironmentId): Promise<readonly Activity[]> {
+    return this.#database.use(async (queries) => {
+      let query = queries
+        .selectFrom("activities")
+        .select(activityColumns)
+        .where("project", "=", project)
+        .where("ended_at", "is", null)
+        .orderBy("created_at")
+        .orderBy("id");
+      if (environment !== undefined) query = query.where("environment", "=", environment);
+      return (await query.execute()).map(activityOf);
+    });
+  }
+
+  /** A piece of the activity's log. An activity that has ended gets no more of it. */
+  log(
+    project: ProjectId,
+    id: ActivityId,
+    options: { readonly from: number; readonly limit: number },
+  ): Promise<readonly ActivityLogEntry[]> {
+    return this.#database.use(async (queries) => {
+      const rows = await queries
+        .selectFrom("activity_log")
+        .select(["sequence", "at", "message"])
+        .where("project", "=", project)
+        .where("activity", "=", id)
+        .where("sequence", ">=", options.from)
+        .orderBy("sequence")
+        .limit(options.limit)
+        .execute();
+      return rows.map(({ sequence, at, message }) => ({ sequence, at: new Date(at), message }));
+    });
+  }
+}
+
+const orAny = <T>(values: readonly T[] | undefined): readonly (T | undefined)[] =>
+  values === undefined ? [undefined] : [...new Set(values)];
+
+async function listPart(
+  queries: CatalogQueries,
+  project: ProjectId,
+  filter: ActivityFilter,
+  type: ActivityType | undefined,
+  state: ActivityState | undefined,
+): Promise<readonly Activity[]> {
+  const { environment, result, before, limit } = filter;
+  const conditions = (row: ExpressionBuilder<CatalogTables, "activities">) => {
+    const all = [row("project", "=", project)];
+    if (environment !== undefined) all.push(row("environment", "=", environment));
+    if (type !== undefined) all.push(row("type", "=", type));
+    if (state !== undefined) all.push(row("state", "=", state));
+    if (result !== undefined) all.push(row("result", "=", result));
+    if (before !== undefined) all.push(row("created_at", "<", before.getTime()));
+    return row.and(all);
+  };
+  const rows = await queries
+    .selectFrom("activities")
+    .select(activityColumns)
+    .where(conditions)
+    .orderBy("created_at", "desc")
+    .orderBy("id", "desc")
+    .limit(limit)
+    .execute();
+  return rows.map(activityOf);
+}
+
+function newestFirst(activities: readonly Activity[]): Activity[] {
+  return activities.toSorted(
+    (a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0),
+  );
+}
