@@ -1,4 +1,4 @@
-import type { EntryPath, StoredEntry } from "./entry.ts";
+import type { EntryMetadata, EntryPath, StoredEntry } from "./entry.ts";
 
 /** Bytes that the repository holds: the ordered ids of their blobs. Opaque to sources and targets. */
 export interface StoredContent {
@@ -41,13 +41,44 @@ export interface ContentStore {
   storeStream(stream: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<StoredContent>;
 }
 
-/** The same source's entries in the environment's previous backup, to spare reading what did not change. */
+/** A stored entry with the state of the file that its bytes were read from. */
+export type PreviousEntry = StoredEntry & { readonly stamp?: FileStamp };
+
+/** The same source's entries in the environment's previous backup, to spare reading and storing what did not change. */
 export interface PreviousEntries {
   /**
    * Entries directly in `directory` (a path below the source's root) by name as latin1 text, or undefined if the
    * previous backup had no such directory. An entry's content is known to be still in the repository.
    */
-  list(directory: EntryPath): Promise<ReadonlyMap<string, StoredEntry & { readonly stamp?: FileStamp }> | undefined>;
+  list(directory: EntryPath): Promise<ReadonlyMap<string, PreviousEntry> | undefined>;
+
+  /** For what is in the directory now; undefined if the previous backup had no such directory. */
+  compare(directory: EntryPath): Promise<DirectoryComparison | undefined>;
+}
+
+/** Compares what is in a directory with what the previous backup has of it. Tell it of everything, ordered by name. */
+export interface DirectoryComparison {
+  /**
+   * "same": all that a backup keeps of this entry, which is no directory, is as before, and its bytes are still in the
+   * repository. Otherwise what the previous backup has under this name, if anything, as in `PreviousEntries.list`.
+   */
+  next(name: Buffer, metadata: EntryMetadata, sizeBytes: number): "same" | PreviousEntry | undefined;
+  /** There is a directory of this name. */
+  nextDirectory(name: Buffer): void;
+  /** What the entries that are the same have in common; undefined if there are none. */
+  end(): DirectoryBase | undefined;
+}
+
+/**
+ * A directory of the previous backup as the basis of one of the new: whatever is in it, directories apart, is in the new
+ * one too, but for the names in `without`.
+ */
+export interface DirectoryBase {
+  /** Opaque to sources. */
+  readonly tree: Uint8Array;
+  readonly without: readonly Buffer[];
+  /** Nothing is in the new one that is not in this, by name; and neither has directories. */
+  readonly whole: boolean;
 }
 
 /** What a new file gets besides its bytes. */

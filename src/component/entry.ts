@@ -1,6 +1,8 @@
-import type { StoredContent } from "./content.ts";
+import type { DirectoryBase, StoredContent } from "./content.ts";
 
-export type EntryType = "file" | "dir" | "symlink" | "dev" | "chardev" | "fifo" | "socket";
+export const entryTypes = ["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"] as const;
+
+export type EntryType = (typeof entryTypes)[number];
 
 export interface ExtendedAttribute {
   /** "user.origin", "system.posix_acl_access": ACLs are attributes like any other. */
@@ -48,6 +50,14 @@ export interface Entry {
   readonly path: EntryPath;
   readonly metadata: EntryMetadata;
   readonly content?: EntryContent;
+  /** Of a directory: what it has in common with an earlier one. Yielded is only what it has besides, and directories. */
+  readonly base?: EntryBase;
+}
+
+/** Of what an entry's base stands for: the number of files, and of their bytes. */
+export interface EntryBase extends DirectoryBase {
+  readonly files: number;
+  readonly bytes: number;
 }
 
 /** One thing that a backup holds, as a target receives it. `content` is there exactly for type "file". */

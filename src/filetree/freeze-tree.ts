@@ -1,7 +1,7 @@
 import { formatDuration, HoldfastError, type SourceId } from "../base/index.ts";
 import type { FreezePoint } from "../component/index.ts";
 import { FrozenCopies } from "./frozen-copies.ts";
-import { KnownFromListing } from "./known-records.ts";
+import { KnownRecords } from "./known-records.ts";
 import { mappedFiles } from "./posix/mapped-files.ts";
 import { scanTree } from "./scan.ts";
 import { sameStamp, stampOf, type TreeRecord } from "./tree-record.ts";
@@ -90,7 +90,7 @@ async function copyChanged(state: TreeState, copies: FrozenCopies): Promise<numb
     const dirty = watch.takeDirty();
     if (dirty.size === 0) break;
     for await (const record of examiner.examine(dirty, context.signal, mapped)) {
-      const known = mapped.has(record.path.toString("latin1")) ? undefined : unchanged(state, record);
+      const known = mapped.has(record.path.toString("latin1")) ? undefined : await unchanged(state, record);
       if (known !== undefined) {
         overlay.set({ ...known, ...record });
         continue;
@@ -107,10 +107,10 @@ async function copyChanged(state: TreeState, copies: FrozenCopies): Promise<numb
 }
 
 /** What the listing holds of a large file whose stamp is the same as then. */
-function unchanged(state: TreeState, record: TreeRecord): TreeRecord | undefined {
+async function unchanged(state: TreeState, record: TreeRecord): Promise<TreeRecord | undefined> {
   if (record.sizeBytes < lookUpBytes) return undefined;
   if (state.overlay.hides(record.path)) return undefined;
-  const known = state.listing?.find(record.path);
+  const known = await state.find(record.path);
   if (known?.content === undefined || known.racy === true) return undefined;
   return sameStamp(known, stampOf(record)) ? known : undefined;
 }
@@ -122,10 +122,9 @@ async function compareAll(
   options: FreezeTreeOptions,
   elapsedMs: () => number,
 ): Promise<number> {
-  const { listing, context } = state;
-  if (listing === undefined) throw new TypeError("freeze before the first scan");
+  const { context } = state;
   const mapped = mappedFiles(state.root);
-  const known = new KnownFromListing(state.overlay.merge(listing.records()));
+  const known = new KnownRecords(state.records("expanded"));
   const writer = state.newListing();
   let looks = 0;
   try {

@@ -87,22 +87,48 @@ export class Overlay {
     return node.record !== undefined;
   }
 
+  #isReplaced(path: EntryPath): boolean {
+    let node: OverlayNode | undefined = this.#root;
+    for (const name of splitEntryPath(path)) {
+      if (node === undefined || node.replaces) break;
+      node = node.children?.get(name.toString("latin1"));
+    }
+    return node?.replaces === true;
+  }
+
   /** The records, in the order of their paths. */
   *records(): Generator<TreeRecord> {
     yield* walk(this.#root);
   }
 
-  /** The listing's records and these, merged in order. */
+  /** Whether anything is known of what is directly in this directory. */
+  changesIn(directory: EntryPath): boolean {
+    let node: OverlayNode | undefined = this.#root;
+    for (const name of splitEntryPath(directory)) node = node?.children?.get(name.toString("latin1"));
+    for (const child of node?.children?.values() ?? []) if (child.record !== undefined) return true;
+    return false;
+  }
+
+  /**
+   * The listing's records and these, merged in order. Bases of directories in which anything changed must be expanded
+   * before.
+   */
   async *merge(listing: AsyncIterable<TreeRecord>): AsyncGenerator<TreeRecord> {
     const changed = this.records();
     let next = changed.next();
     for await (const record of listing) {
-      if (this.hides(record.path)) continue;
-      while (next.done !== true && compareEntryPaths(next.value.path, record.path) < 0) {
+      let order = -1;
+      while (next.done !== true && (order = compareEntryPaths(next.value.path, record.path)) < 0) {
         yield next.value;
         next = changed.next();
       }
-      yield record;
+      if (next.done !== true && order === 0) {
+        // Its own metadata changed; what is in it is as it was, unless it is another directory.
+        yield record.base === undefined || this.#isReplaced(record.path)
+          ? next.value
+          : { ...next.value, base: record.base };
+        next = changed.next();
+      } else if (!this.hides(record.path)) yield record;
     }
     for (; next.done !== true; next = changed.next()) yield next.value;
   }

@@ -1,5 +1,5 @@
 import { HoldfastError } from "../base/index.ts";
-import { type EntryPath, splitEntryPath } from "../component/index.ts";
+import { type EntryPath, joinEntryPath, splitEntryPath } from "../component/index.ts";
 
 export interface PathFilterOptions {
   /**
@@ -59,6 +59,13 @@ export class PathFilter {
     if (this.#apart.includes(text)) return true;
     const whole = this.#base + text;
     return this.#patterns.some((pattern) => pattern.test(whole));
+  }
+
+  /** As `excludes`, of what has this name in a directory. */
+  excludesIn(directory: EntryPath, name: Buffer): boolean {
+    if (isStagingName(name)) return true;
+    if (this.#patterns.length === 0 && this.#apart.length === 0) return false;
+    return this.excludes(joinEntryPath(directory, name));
   }
 
   /** Whether the entry or a directory above it is left out. */

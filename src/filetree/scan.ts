@@ -1,10 +1,19 @@
 import { messageOf, systemErrorCode, throwIfAborted } from "../base/index.ts";
-import { type EntryMetadata, type EntryPath, joinEntryPath } from "../component/index.ts";
+import {
+  type DirectoryComparison,
+  type EntryMetadata,
+  type EntryPath,
+  joinEntryPath,
+  type StoredContent,
+} from "../component/index.ts";
 import { LoopBreather } from "./event-loop.ts";
 import { PathFilter } from "./path-filter.ts";
 import type { EntryStat } from "./posix/directory-calls.ts";
 import { OwnerNames } from "./posix/owner-names.ts";
+import type { RecordBase } from "./record-base.ts";
 import { entryType, TreeDirectory } from "./tree-directory.ts";
+import { DirectoryDigest } from "./tree-fingerprint.ts";
+import { sameStamp } from "./tree-record.ts";
 
 /** Something in the tree that could not be read: its code is the system's. */
 export interface Unreadable {
@@ -19,6 +28,10 @@ export interface ScannedEntry {
   readonly sizeBytes: number;
   /** Bytes that the file takes on its disk; less than `sizeBytes` for a sparse one. */
   readonly diskBytes: number;
+  /** Of a compared directory: what in it is as before, and so is not yielded. */
+  readonly base?: RecordBase;
+  /** Of a file in a compared directory: its bytes, if they are as before. */
+  readonly content?: StoredContent;
 }
 
 export interface ScanOptions {
@@ -26,6 +39,8 @@ export interface ScanOptions {
   readonly owners?: OwnerNames;
   /** Where the scanned directory stands below the root of its tree; its entries' paths start with it. Default: the root. */
   readonly below?: EntryPath;
+  /** What an earlier scan found in a directory; undefined if there was none. Then all that is in it is yielded. */
+  readonly compare?: ((directory: EntryPath) => Promise<DirectoryComparison | undefined>) | undefined;
   /** Called when a directory is open and before its names are read. */
   readonly onDirectory?: (path: EntryPath, directory: TreeDirectory, stat: EntryStat) => void;
   /** Called for what is left out because it cannot be read. A directory whose names cannot be read still has its entry. */
@@ -52,76 +67,180 @@ export const isGone = (error: unknown): boolean => {
   return code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP" || code === "ESTALE";
 };
 
+interface Level {
+  readonly path: EntryPath;
+  readonly directory: TreeDirectory;
+  readonly device: bigint;
+  /** Names that are yet to be looked at, or what has been looked at and is yet to be yielded. */
+  items: readonly (Buffer | ScannedEntry)[];
+  at: number;
+}
+
+const empty = Buffer.alloc(0);
+
 /**
  * Yields what is in a directory, itself first, in the order of `compareEntryPaths`. Memory is proportional to the names
  * of one chain of directories. Links are never followed, sockets are left out. What vanishes while it runs is left out.
  */
-export async function* scanTree(root: TreeDirectory, options: ScanOptions): AsyncGenerator<ScannedEntry> {
-  const filter = options.filter ?? new PathFilter();
-  const owners = options.owners ?? new OwnerNames();
-  const breather = new LoopBreather();
-  const below = options.below ?? Buffer.alloc(0);
-  const stack: { path: EntryPath; directory: TreeDirectory; names: Buffer[]; at: number; device: bigint }[] = [];
-  const empty = Buffer.alloc(0);
+export function scanTree(root: TreeDirectory, options: ScanOptions): AsyncGenerator<ScannedEntry> {
+  return new TreeScan(root, options).entries();
+}
 
-  const enter = (path: EntryPath, directory: TreeDirectory, stat: EntryStat): void => {
-    let names: Buffer[] = [];
+class TreeScan {
+  readonly #root: TreeDirectory;
+  readonly #options: ScanOptions;
+  readonly #filter: PathFilter;
+  readonly #owners: OwnerNames;
+  readonly #breather = new LoopBreather();
+  readonly #stack: Level[] = [];
+
+  constructor(root: TreeDirectory, options: ScanOptions) {
+    this.#root = root;
+    this.#options = options;
+    this.#filter = options.filter ?? new PathFilter();
+    this.#owners = options.owners ?? new OwnerNames();
+  }
+
+  async *entries(): AsyncGenerator<ScannedEntry> {
     try {
-      options.onDirectory?.(path, directory, stat);
+      const stat = this.#root.lstat(empty);
+      const below = this.#options.below ?? empty;
+      const entry = scannedEntry(below, this.#root.metadata(empty, stat, this.#owners), stat);
+      yield await this.#enter(entry, this.#root, stat);
+      for (let level = this.#stack.at(-1); level !== undefined; level = this.#stack.at(-1)) {
+        const item = level.items[level.at];
+        if (item === undefined) {
+          this.#stack.pop();
+          if (level.directory !== this.#root) level.directory.close();
+          continue;
+        }
+        level.at += 1;
+        if (this.#breather.due) await this.#breathe();
+        if (!Buffer.isBuffer(item)) yield item;
+        else if (!this.#filter.excludesIn(level.path, item)) {
+          const entry = await this.#look(level, item);
+          if (entry !== undefined) yield entry;
+        }
+      }
+    } finally {
+      for (const { directory } of this.#stack) if (directory !== this.#root) directory.close();
+    }
+  }
+
+  async #breathe(): Promise<void> {
+    await this.#breather.breathe();
+    throwIfAborted(this.#options.signal);
+  }
+
+  /** What has this name in the directory, which is entered if it is one. */
+  async #look(level: Level, name: Buffer): Promise<ScannedEntry | undefined> {
+    const path = joinEntryPath(level.path, name);
+    let entry: ScannedEntry;
+    let opened: { directory: TreeDirectory; stat: EntryStat } | undefined;
+    try {
+      const stat = level.directory.lstat(name);
+      const type = entryType(stat);
+      if (type === "socket") return undefined;
+      if (type === "dir") {
+        const directory = openDirectory(level.directory, name, path, this.#options);
+        // The metadata must be of what was opened, not of what stood at the name a moment before.
+        if (directory !== undefined) opened = { directory, stat: directory.lstat(empty) };
+      }
+      const current = opened?.stat ?? stat;
+      entry = scannedEntry(path, level.directory.metadata(name, current, this.#owners), current);
+    } catch (error) {
+      opened?.directory.close();
+      this.#missed(path, error);
+      return undefined;
+    }
+    if (opened === undefined) return entry;
+    if (opened.stat.dev !== level.device) this.#options.onOtherFileSystem?.(path);
+    return this.#enter(entry, opened.directory, opened.stat);
+  }
+
+  /** Something is left out, unless it has just vanished. */
+  #missed(path: EntryPath, error: unknown): void {
+    if (isGone(error)) return;
+    if (systemErrorCode(error) === undefined) throw error;
+    this.#options.onUnreadable({ path, code: systemErrorCode(error) ?? "EIO", message: messageOf(error) });
+  }
+
+  /** The directory is the next to be read. Returns its entry with what it has in common with before. */
+  async #enter(entry: ScannedEntry, directory: TreeDirectory, stat: EntryStat): Promise<ScannedEntry> {
+    const { path } = entry;
+    const level: Level = { path, directory, device: stat.dev, items: [], at: 0 };
+    this.#stack.push(level);
+    let names: readonly Buffer[] = [];
+    try {
+      this.#options.onDirectory?.(path, directory, stat);
       names = directory.names();
     } catch (error) {
       if (systemErrorCode(error) === undefined) throw error;
-      options.onUnreadable({ path, code: systemErrorCode(error) ?? "EIO", message: messageOf(error) });
+      this.#options.onUnreadable({ path, code: systemErrorCode(error) ?? "EIO", message: messageOf(error) });
     }
-    stack.push({ path, directory, names, at: 0, device: stat.dev });
-  };
+    const comparison = await this.#options.compare?.(path);
+    if (comparison === undefined) {
+      level.items = names;
+      return entry;
+    }
+    const { items, base } = await this.#compare(level, names, comparison);
+    level.items = items;
+    return base === undefined ? entry : { ...entry, base };
+  }
 
-  try {
-    const rootStat = root.lstat(empty);
-    enter(below, root, rootStat);
-    yield scannedEntry(below, root.metadata(empty, rootStat, owners), rootStat);
-    for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-      const name = level.names[level.at];
-      if (name === undefined) {
-        stack.pop();
-        if (level.directory !== root) level.directory.close();
-        continue;
-      }
-      level.at += 1;
-      if (breather.due) {
-        await breather.breathe();
-        throwIfAborted(options.signal);
-      }
-      const path = joinEntryPath(level.path, name);
-      if (filter.excludes(path)) continue;
-      let entry: ScannedEntry;
-      let opened: { directory: TreeDirectory; stat: EntryStat } | undefined;
+  /** Looks at all that is in a directory: what of it is as before, and what else there is, directories by name. */
+  async #compare(
+    { path, directory }: Level,
+    names: readonly Buffer[],
+    comparison: DirectoryComparison,
+  ): Promise<Pick<Level, "items"> & { readonly base: RecordBase | undefined }> {
+    const items: (Buffer | ScannedEntry)[] = [];
+    const digest = new DirectoryDigest();
+    let files = 0;
+    let others = 0;
+    let bytes = 0;
+    let diskBytes = 0;
+    for (const name of names) {
+      if (this.#breather.due) await this.#breathe();
+      if (this.#filter.excludesIn(path, name)) continue;
+      let metadata: EntryMetadata;
+      let stat: EntryStat;
       try {
-        const stat = level.directory.lstat(name);
+        stat = directory.lstat(name);
         const type = entryType(stat);
         if (type === "socket") continue;
         if (type === "dir") {
-          const directory = openDirectory(level.directory, name, path, options);
-          // The metadata must be of what was opened, not of what stood at the name a moment before.
-          if (directory !== undefined) opened = { directory, stat: directory.lstat(empty) };
+          comparison.nextDirectory(name);
+          items.push(name);
+          continue;
         }
-        const current = opened?.stat ?? stat;
-        entry = scannedEntry(path, level.directory.metadata(name, current, owners), current);
+        metadata = directory.metadata(name, stat, this.#owners);
       } catch (error) {
-        opened?.directory.close();
-        if (isGone(error)) continue;
-        if (systemErrorCode(error) === undefined) throw error;
-        options.onUnreadable({ path, code: systemErrorCode(error) ?? "EIO", message: messageOf(error) });
+        this.#missed(joinEntryPath(path, name), error);
         continue;
       }
-      if (opened !== undefined) {
-        if (opened.stat.dev !== level.device) options.onOtherFileSystem?.(path);
-        enter(path, opened.directory, opened.stat);
+      const isFile = metadata.type === "file";
+      const sizeBytes = isFile ? Number(stat.size) : 0;
+      const found = comparison.next(name, metadata, sizeBytes);
+      digest.add(name, metadata, sizeBytes);
+      if (found !== "same") {
+        const entry = scannedEntry(joinEntryPath(path, name), metadata, stat);
+        const { content, stamp } = found ?? {};
+        const isKnown = content !== undefined && stamp !== undefined && isFile && sameStamp(entry, stamp);
+        items.push(isKnown ? { ...entry, content } : entry);
+        continue;
       }
-      yield entry;
+      if (!isFile) {
+        others += 1;
+        continue;
+      }
+      files += 1;
+      bytes += sizeBytes;
+      diskBytes += Number(stat.blocks) * 512;
     }
-  } finally {
-    for (const { directory } of stack) if (directory !== root) directory.close();
+    const end = comparison.end();
+    const base = end && { ...end, files, others, bytes, diskBytes, digest: digest.finish() };
+    return { items, base };
   }
 }
 

@@ -104,6 +104,8 @@ export class StorePipeline {
         files += 1;
         bytes += record.sizeBytes;
       }
+      files += record.base?.files ?? 0;
+      bytes += record.base?.bytes ?? 0;
       const result = results.get(at);
       if (result === undefined) this.#options.onRecord(record, true);
       else this.#handOn(record, result, batch.startedAtMs);

@@ -1,13 +1,12 @@
-import { createHash } from "node:crypto";
 import { AbortWatch, HoldfastError } from "../base/index.ts";
-import type { Entry, EntryContent } from "../component/index.ts";
+import type { Entry, EntryContent, EntryMetadata } from "../component/index.ts";
 import type { FrozenCopies } from "./frozen-copies.ts";
+import { TreeFingerprint } from "./tree-fingerprint.ts";
 import { fileIdentity, type TreeRecord } from "./tree-record.ts";
 import type { TreeState } from "./tree-state.ts";
 
 /** So many unreadable entries are named one by one. */
 const namedWarnings = 100;
-const hashBytes = 32_768;
 
 export interface TreeSummary {
   readonly counts: Readonly<Record<string, number>>;
@@ -26,11 +25,7 @@ export class TreeReading {
   #others = 0;
   #bytes = 0;
   #diskBytes = 0;
-  #hash = createHash("sha256");
   #fingerprint = "";
-  /** What is to be hashed next, of many entries together: each call costs as much as some hundred bytes. */
-  readonly #pending = Buffer.allocUnsafe(hashBytes);
-  #pendingBytes = 0;
 
   constructor(state: TreeState, copies: FrozenCopies) {
     this.#state = state;
@@ -43,18 +38,18 @@ export class TreeReading {
   }
 
   async *entries(signal: AbortSignal): AsyncGenerator<Entry> {
-    const { listing, overlay } = this.#state;
-    if (listing === undefined) throw new TypeError("read before the first scan");
     this.#reset();
+    const fingerprint = new TreeFingerprint();
     using abort = new AbortWatch(signal);
     let unreadable = 0;
     const countedAndNamed = (path: string, code: string): void => {
       unreadable += 1;
       if (unreadable <= namedWarnings) this.#warnUnreadable(path, code);
     };
-    for await (const stored of overlay.merge(listing.records())) {
+    for await (const stored of this.#state.records("based")) {
       abort.check();
       const record = this.#withLinks(stored);
+      fingerprint.add(record);
       if (record.unreadable !== undefined) {
         countedAndNamed(record.path.toString(), record.unreadable);
         continue;
@@ -70,8 +65,7 @@ export class TreeReading {
         facts: { entries: unreadable - namedWarnings },
       });
     }
-    this.#hashPending();
-    this.#fingerprint = this.#hash.digest("hex");
+    this.#fingerprint = fingerprint.finish();
   }
 
   /** A name whose record is older than that of another name of the same file. */
@@ -83,12 +77,23 @@ export class TreeReading {
   }
 
   #entry(record: TreeRecord): Entry {
-    const { path } = record;
-    if (record.metadata.type !== "file") return { path, metadata: record.metadata };
-    // A backup that finds this change time again takes the file for unchanged: one that hides later writes must differ.
-    const metadata =
-      record.racy === true ? { ...record.metadata, ctimeNs: record.metadata.ctimeNs - 1n } : record.metadata;
+    const { path, base } = record;
+    const metadata = this.#metadata(record);
+    if (metadata.type !== "file") return { path, metadata, ...(base === undefined ? {} : { base }) };
     return { path, metadata, content: this.#content(record) };
+  }
+
+  #metadata({ metadata, racy }: TreeRecord): EntryMetadata {
+    const { owners } = this.#state;
+    const user = owners.user(metadata.uid);
+    const group = owners.group(metadata.gid);
+    return {
+      ...metadata,
+      ...(user === undefined ? {} : { user }),
+      ...(group === undefined ? {} : { group }),
+      // A backup that finds this change time again takes the file for unchanged: one that hides later writes must differ.
+      ...(racy === true ? { ctimeNs: metadata.ctimeNs - 1n } : {}),
+    };
   }
 
   #content(record: TreeRecord): EntryContent {
@@ -105,38 +110,16 @@ export class TreeReading {
     this.#others = 0;
     this.#bytes = 0;
     this.#diskBytes = 0;
-    this.#hash = createHash("sha256");
-    this.#pendingBytes = 0;
   }
 
-  #count({ path, metadata, sizeBytes, diskBytes }: TreeRecord): void {
+  #count({ metadata, sizeBytes, diskBytes, base }: TreeRecord): void {
     if (metadata.type === "file") this.#files += 1;
     else if (metadata.type === "dir") this.#directories += 1;
     else this.#others += 1;
-    this.#bytes += sizeBytes;
-    this.#diskBytes += diskBytes;
-    const { type, mode, uid, gid, mtimeNs, linkTarget } = metadata;
-    const text = `\0${type} ${mode} ${uid} ${gid} ${mtimeNs} ${sizeBytes}\0`;
-    const length = path.length + text.length + (linkTarget?.length ?? 0);
-    if (this.#pendingBytes + length > this.#pending.length) this.#hashPending();
-    if (length > this.#pending.length) {
-      this.#hash
-        .update(path)
-        .update(text)
-        .update(linkTarget ?? "");
-      return;
-    }
-    this.#pending.set(path, this.#pendingBytes);
-    this.#pendingBytes += path.length;
-    this.#pendingBytes += this.#pending.write(text, this.#pendingBytes, "latin1");
-    if (linkTarget === undefined) return;
-    this.#pending.set(linkTarget, this.#pendingBytes);
-    this.#pendingBytes += linkTarget.length;
-  }
-
-  #hashPending(): void {
-    this.#hash.update(this.#pending.subarray(0, this.#pendingBytes));
-    this.#pendingBytes = 0;
+    this.#files += base?.files ?? 0;
+    this.#others += base?.others ?? 0;
+    this.#bytes += sizeBytes + (base?.bytes ?? 0);
+    this.#diskBytes += diskBytes + (base?.diskBytes ?? 0);
   }
 
   #warnUnreadable(path: string, code: string): void {

@@ -1,11 +1,12 @@
-import type {
-  EntryMetadata,
-  EntryPath,
-  EntryType,
-  ExtendedAttribute,
-  FileStamp,
-  StoredContent,
+import {
+  type EntryMetadata,
+  type EntryPath,
+  entryTypes,
+  type ExtendedAttribute,
+  type FileStamp,
+  type StoredContent,
 } from "../component/index.ts";
+import { decodeBase, encodeBase, type RecordBase } from "./record-base.ts";
 
 /** What is known of one entry of a tree; files carry what is known of their bytes. */
 export interface TreeRecord {
@@ -24,6 +25,8 @@ export interface TreeRecord {
   readonly racy?: boolean;
   /** System error code, for what could not be read. */
   readonly unreadable?: string;
+  /** Of a directory: what in it has no records of its own. */
+  readonly base?: RecordBase;
 }
 
 /** The kernel's file times advance in steps of a tick, 10 ms at most; twice that to be safe. */
@@ -55,17 +58,17 @@ export const stampOf = (record: TreeRecord): FileStamp => ({
 export const fileIdentity = (metadata: { readonly deviceId: bigint; readonly inode: bigint }): string =>
   `${metadata.deviceId}:${metadata.inode}`;
 
-const typeCodes: readonly EntryType[] = ["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"];
 const fixedBytes = 88;
 const nothing = Buffer.alloc(0);
 const hasContent = 1;
 const hasCopy = 2;
 const isRacyFlag = 4;
 const hasDevice = 8;
+const hasBase = 16;
 
 /**
  * The record as bytes for the spool file of one backup (never read by another version): u32 length of the rest, fixed
- * fields, then path, link target, error code, blob ids and attributes, each with a u32 length before it.
+ * fields, then path, link target, error code, blob ids, attributes and base, each with a u32 length before it.
  */
 export function encodeRecord(record: TreeRecord): Buffer {
   const { metadata } = record;
@@ -76,6 +79,7 @@ export function encodeRecord(record: TreeRecord): Buffer {
     record.content?.blobIds ?? nothing,
   ];
   for (const { name, value } of metadata.xattrs ?? []) parts.push(Buffer.from(name), value);
+  if (record.base !== undefined) parts.push(encodeBase(record.base));
   let length = fixedBytes;
   for (const part of parts) length += 4 + part.length;
   const bytes = Buffer.allocUnsafe(4 + length);
@@ -84,8 +88,9 @@ export function encodeRecord(record: TreeRecord): Buffer {
     (record.content === undefined ? 0 : hasContent) |
     (record.copy === undefined ? 0 : hasCopy) |
     (record.racy === true ? isRacyFlag : 0) |
-    (metadata.device === undefined ? 0 : hasDevice);
-  bytes.writeUInt8(typeCodes.indexOf(metadata.type), 4);
+    (metadata.device === undefined ? 0 : hasDevice) |
+    (record.base === undefined ? 0 : hasBase);
+  bytes.writeUInt8(entryTypes.indexOf(metadata.type), 4);
   bytes.writeUInt8(flags, 5);
   bytes.writeUInt16LE(metadata.mode, 6);
   bytes.writeUInt32LE(metadata.uid, 8);
@@ -137,7 +142,7 @@ export function decodeRecord(bytes: Buffer, start: number): TreeRecord {
   const xattrCount = bytes.readUInt32LE(start + 88);
   const xattrs: ExtendedAttribute[] = [];
   while (xattrs.length < xattrCount) xattrs.push({ name: part().toString(), value: part() });
-  const type = typeCodes[bytes.readUInt8(start + 4)];
+  const type = entryTypes[bytes.readUInt8(start + 4)];
   if (type === undefined) throw new RangeError("A record of the listing has an unknown type.");
   const flags = bytes.readUInt8(start + 5);
   return {
@@ -162,5 +167,6 @@ export function decodeRecord(bytes: Buffer, start: number): TreeRecord {
     ...((flags & hasCopy) === 0 ? {} : { copy: bytes.readUInt32LE(start + 60) }),
     ...((flags & isRacyFlag) === 0 ? {} : { racy: true }),
     ...(unreadable === "" ? {} : { unreadable }),
+    ...((flags & hasBase) === 0 ? {} : { base: decodeBase(part()) }),
   };
 }

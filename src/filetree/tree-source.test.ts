@@ -223,6 +223,14 @@ describe("preparing a tree", () => {
         }
         return found;
       },
+      compare: async (directory) => {
+        const entries = await previous.list(directory);
+        return {
+          next: (name) => entries?.get(name.toString("latin1")),
+          nextDirectory: () => undefined,
+          end: () => undefined,
+        };
+      },
     };
     const store = new RecordingStore();
     await using context = await makeTestContext({ contents: first.contents });

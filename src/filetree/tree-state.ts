@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { throwIfAborted } from "../base/index.ts";
 import type { SourceContext } from "../component/index.ts";
-import { KnownFromBackup, KnownFromListing, type KnownRecords } from "./known-records.ts";
+import { entryOfBase, expandBases, hasBase } from "./based-records.ts";
+import { splitLastName } from "./directory-chain.ts";
+import { KnownRecords } from "./known-records.ts";
 import { LinkedFiles } from "./linked-files.ts";
 import { type Listing, ListingWriter } from "./listing.ts";
 import { Overlay } from "./overlay.ts";
@@ -67,9 +69,7 @@ export class TreeState {
 
   /** Scans and stores the whole tree. */
   async scan(signal: AbortSignal): Promise<void> {
-    const { previous } = this.context;
-    const known = previous === undefined ? undefined : new KnownFromBackup(previous);
-    await this.#writeListing(known, signal);
+    await this.#writeListing(undefined, signal);
   }
 
   /**
@@ -123,18 +123,46 @@ export class TreeState {
     });
   }
 
-  /** Scans the tree into a new listing; files that `known` knows are not read again. */
+  /**
+   * What is known of the tree now, in the order of paths. "expanded": each entry has its record; "based": directories
+   * that hold what they held in the previous backup may have a base instead.
+   */
+  records(how: "expanded" | "based"): AsyncGenerator<TreeRecord> {
+    const { listing, overlay, context } = this;
+    if (listing === undefined) throw new TypeError("A tree has no records before its first scan.");
+    const isWanted = (directory: Buffer): boolean => how === "expanded" || overlay.changesIn(directory);
+    return overlay.merge(expandBases(listing.records(), context.previous, isWanted));
+  }
+
+  /** What the last scan found at this path. For few lookups, not for a whole tree. */
+  async find(path: Buffer): Promise<TreeRecord | undefined> {
+    const record = this.listing?.find(path);
+    const { previous } = this.context;
+    if (record !== undefined || previous === undefined || path.length === 0) return record;
+    const { parent, name } = splitLastName(path);
+    const directory = this.listing?.find(parent);
+    return directory !== undefined && hasBase(directory) ? entryOfBase(previous, directory, name) : undefined;
+  }
+
+  /**
+   * Scans the tree into a new listing; files that `known` or, without it, the previous backup knows are not read again.
+   */
   async #writeListing(known: KnownRecords | undefined, signal: AbortSignal): Promise<void> {
     const writer = this.newListing();
     try {
       const pipeline = this.#pipeline(signal, (record) => writer.add(record));
-      for await (const entry of scanTree(this.directory, this.scanOptions(signal))) {
+      const { previous } = this.context;
+      const compare = known === undefined ? previous?.compare.bind(previous) : undefined;
+      for await (const entry of scanTree(this.directory, { ...this.scanOptions(signal), compare })) {
+        if (entry.base !== undefined) {
+          this.context.progress({ expectedFiles: entry.base.files, expectedBytes: entry.base.bytes });
+        }
         if (entry.metadata.type !== "file") {
           await pipeline.add(entry, false);
           continue;
         }
         this.context.progress({ expectedFiles: 1, expectedBytes: entry.sizeBytes });
-        const found = await known?.find(entry);
+        const found = entry.content === undefined ? await known?.find(entry) : entry;
         await pipeline.add(found ?? entry, found === undefined);
       }
       await pipeline.finish();
@@ -149,7 +177,7 @@ export class TreeState {
     if (this.listing === undefined) return;
     this.linked.clear();
     this.unreadable.clear();
-    const known = new KnownFromListing(this.overlay.merge(this.listing.records()));
+    const known = new KnownRecords(this.records("expanded"));
     try {
       await this.#writeListing(known, signal);
     } finally {
@@ -162,7 +190,7 @@ export class TreeState {
     if (this.listing === undefined) return;
     const writer = this.newListing();
     try {
-      for await (const record of this.overlay.merge(this.listing.records())) {
+      for await (const record of this.records("based")) {
         throwIfAborted(signal);
         writer.add(record);
       }

@@ -21,9 +21,14 @@ export function encodeTree(children: readonly TreeChild[]): Buffer {
   return joinNodes(children.map(encodeNode));
 }
 
+/** The text of a tree blob of such nodes. */
+export function treeText(nodes: readonly string[]): string {
+  return `{"nodes":[${nodes.join(",")}]}\n`;
+}
+
 /** A tree blob of nodes that `encodeNode` gave, in ascending order of the raw bytes of their names. */
 export function joinNodes(nodes: readonly string[]): Buffer {
-  return Buffer.from(`{"nodes":[${nodes.join(",")}]}\n`);
+  return Buffer.from(treeText(nodes));
 }
 
 /** @throws HoldfastError ENTRY_UNSAFE for a name that no file can have, or that leads elsewhere */
@@ -41,6 +46,14 @@ export function encodeNode(child: TreeChild): string {
   if ((type === "file") !== (content !== undefined) || (type === "dir") !== (subtree !== undefined)) {
     throw new TypeError(`A node of type ${type} was given the content of another type.`);
   }
+  const head = encodeNodeHead(name, metadata, content?.sizeBytes ?? 0);
+  const json = head + (content === undefined ? "null" : contentList(content.blobIds));
+  return subtree === undefined ? `${json}}` : `${json},"subtree":"${subtree}"}`;
+}
+
+/** A node up to its content: all that `lstat` and the extended attributes say. `sizeBytes` of a file, else 0. */
+export function encodeNodeHead(name: Buffer, metadata: TreeChild["metadata"], sizeBytes: number): string {
+  const { type } = metadata;
   const quoted = goQuote(name);
   const mode = goMode(type, metadata.mode);
   const mtime = formatGoTime(metadata.mtimeNs);
@@ -52,7 +65,7 @@ export function encodeNode(child: TreeChild): string {
   if (metadata.group) json += `,"group":${goJsonString(metadata.group)}`;
   if (metadata.inode !== 0n) json += `,"inode":${metadata.inode}`;
   if (metadata.deviceId !== 0n) json += `,"device_id":${metadata.deviceId}`;
-  if (content !== undefined && content.sizeBytes !== 0) json += `,"size":${content.sizeBytes}`;
+  if (sizeBytes !== 0) json += `,"size":${sizeBytes}`;
   if (metadata.links !== 0 && hasLinkCount.has(type)) json += `,"links":${metadata.links}`;
   if (metadata.linkTarget !== undefined && metadata.linkTarget.length > 0) {
     json += `,"linktarget":${goJsonBytes(metadata.linkTarget)}`;
@@ -66,9 +79,7 @@ export function encodeNode(child: TreeChild): string {
     json += `,"extended_attributes":[${list.join(",")}]`;
   }
   if (metadata.device !== undefined && metadata.device !== 0n) json += `,"device":${metadata.device}`;
-  json += `,"content":${content === undefined ? "null" : contentList(content.blobIds)}`;
-  if (subtree !== undefined) json += `,"subtree":"${subtree}"`;
-  return `${json}}`;
+  return `${json},"content":`;
 }
 
 /** restic counts links of these; of directories, pipes and sockets it does not. */

@@ -1,5 +1,6 @@
 import type { HexId, TreeChild } from "../repository.ts";
 import { decodeTree } from "./decode-tree.ts";
+import { TreeText } from "./tree-text.ts";
 
 /** Children of all kept trees together. */
 const keptChildren = 100_000;
@@ -47,6 +48,11 @@ export class TreeReader {
       if (this.#kept.get(id) === tree) this.#forget(id, tree);
       throw error;
     }
+  }
+
+  /** The directory's text, which is not kept; undefined for one in another form than ours. @throws as `children` */
+  async text(id: HexId): Promise<TreeText | undefined> {
+    return TreeText.of(await this.#blobs.load("tree", id));
   }
 
   /** Begins to load a directory that will be asked for soon. */

@@ -99,7 +99,7 @@ class SnapshotWriter implements RepositoryWriter {
     this.#saver.check();
     const either = signal ?? this.#parts.signal ?? new AbortController().signal;
     try {
-      return await storeTree(entries, this.#contents, this.#trees, either);
+      return await storeTree(entries, this.#contents, this.#trees, this.#earlier, either);
     } catch (error) {
       this.#saver.check();
       throw error;

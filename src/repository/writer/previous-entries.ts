@@ -1,21 +1,31 @@
 import {
+  type DirectoryComparison,
   type EntryPath,
-  type FileStamp,
   type PreviousEntries,
+  type PreviousEntry,
   splitEntryPath,
-  type StoredEntry,
 } from "../../component/index.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { HexId, TreeChild } from "../repository.ts";
+import { decodeTree } from "../tree/decode-tree.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
+import type { TreeText } from "../tree/tree-text.ts";
+import { StoredComparison } from "./stored-comparison.ts";
 
-type PreviousEntry = StoredEntry & { readonly stamp?: FileStamp };
+/** A directory that was compared, to find those below it. */
+interface ComparedDirectory {
+  readonly name: Buffer;
+  readonly id: HexId;
+  readonly tree: TreeText | undefined;
+}
 
 /** The entries below one directory of an earlier snapshot. */
 export class StoredPreviousEntries implements PreviousEntries {
   readonly #trees: TreeReader;
   readonly #index: LoadedIndex;
   readonly #root: HexId;
+  /** From the root to the directory that was compared last. */
+  #chain: ComparedDirectory[] = [];
 
   constructor(trees: TreeReader, index: LoadedIndex, root: HexId) {
     this.#trees = trees;
@@ -31,9 +41,44 @@ export class StoredPreviousEntries implements PreviousEntries {
       tree = child.subtree;
     }
     const prefix = directory.length === 0 ? directory : Buffer.concat([directory, Buffer.from("/")]);
+    return this.#entriesOf(await this.#trees.children(tree), prefix);
+  }
+
+  async compare(directory: EntryPath): Promise<DirectoryComparison | undefined> {
+    const names = splitEntryPath(directory);
+    let depth = 0;
+    while (depth < names.length && this.#chain[depth + 1]?.name.equals(names[depth] as Buffer) === true) depth += 1;
+    this.#chain = this.#chain.slice(0, depth + 1);
+    if (this.#chain.length === 0) this.#chain.push(await this.#open(Buffer.alloc(0), this.#root));
+    for (const name of names.slice(depth)) {
+      const id = await this.#subtree(this.#chain.at(-1) as ComparedDirectory, name);
+      if (id === undefined) return undefined;
+      this.#chain.push(await this.#open(Buffer.from(name), id));
+    }
+    const { id, tree } = this.#chain.at(-1) as ComparedDirectory;
+    const prefix = directory.length === 0 ? directory : Buffer.concat([directory, Buffer.from("/")]);
+    if (tree === undefined) return new DecodedComparison(this.#entriesOf(await this.#trees.children(id), prefix));
+    const decode = (node: string): PreviousEntry | undefined => {
+      const [entry] = this.#entriesOf(decodeTree(Buffer.from(`{"nodes":[${node}]}`), `tree ${id}`), prefix).values();
+      return entry;
+    };
+    return new StoredComparison({ id, tree, index: this.#index.blobs, decode });
+  }
+
+  async #open(name: Buffer, id: HexId): Promise<ComparedDirectory> {
+    return { name, id, tree: await this.#trees.text(id) };
+  }
+
+  async #subtree({ id, tree }: ComparedDirectory, name: Buffer): Promise<HexId | undefined> {
+    if (tree === undefined) return (await this.#trees.child(id, name))?.subtree;
+    const node = tree.find(name);
+    return node?.isDirectory === true ? tree.subtree(node) : undefined;
+  }
+
+  /** A file whose blobs are not all there counts as new: it must be read again. */
+  #entriesOf(children: readonly TreeChild[], prefix: Buffer): Map<string, PreviousEntry> {
     const entries = new Map<string, PreviousEntry>();
-    for (const child of await this.#trees.children(tree)) {
-      // A file whose blobs are not all there counts as new: it must be read again.
+    for (const child of children) {
       if (child.content !== undefined && !this.#hasAll(child.content.blobIds)) continue;
       entries.set(child.name.toString("latin1"), toEntry(prefix, child));
     }
@@ -53,4 +98,25 @@ function toEntry(prefix: Buffer, { name, metadata, content }: TreeChild): Previo
   if (content === undefined) return { path, metadata };
   const { mtimeNs, ctimeNs, inode } = metadata;
   return { path, metadata, content, stamp: { sizeBytes: content.sizeBytes, mtimeNs, ctimeNs, inode } };
+}
+
+/** For a tree that another program wrote in another form: nothing in it can be taken over as it is. */
+class DecodedComparison implements DirectoryComparison {
+  readonly #entries: ReadonlyMap<string, PreviousEntry>;
+
+  constructor(entries: ReadonlyMap<string, PreviousEntry>) {
+    this.#entries = entries;
+  }
+
+  next(name: Buffer): PreviousEntry | undefined {
+    return this.#entries.get(name.toString("latin1"));
+  }
+
+  nextDirectory(): void {
+    // Only what is the same counts.
+  }
+
+  end(): undefined {
+    return undefined;
+  }
 }

@@ -1,10 +1,13 @@
 import { AbortWatch } from "../../base/index.ts";
 import type { ContentStore, Entry } from "../../component/index.ts";
-import type { StoredTree } from "../repository.ts";
+import type { HexId, StoredTree } from "../repository.ts";
+import type { TreeReader } from "../tree/tree-reader.ts";
 import { Semaphore } from "../workers/semaphore.ts";
 import { unreadable } from "./content-writer.ts";
 import type { TreeBlobs } from "./tree-blobs.ts";
 import { type PendingFile, TreeBuilder } from "./tree-builder.ts";
+
+const hexOf = (id: Uint8Array): HexId => Buffer.from(id).toString("hex");
 
 const filesPerBatch = 128;
 const maxBatches = 4;
@@ -19,6 +22,7 @@ export async function storeTree(
   entries: AsyncIterable<Entry>,
   contents: ContentStore,
   trees: TreeBlobs,
+  earlier: TreeReader,
   signal: AbortSignal,
 ): Promise<StoredTree> {
   const builder = new TreeBuilder((tree) => trees.add(tree));
@@ -27,7 +31,11 @@ export async function storeTree(
   try {
     for await (const entry of entries) {
       abort.check();
-      const file = builder.add(entry);
+      const { base } = entry;
+      const file = builder.add(
+        entry,
+        base === undefined ? undefined : { base, tree: base.whole ? undefined : await earlier.text(hexOf(base.tree)) },
+      );
       if (file !== undefined && entry.content !== undefined) {
         if (entry.content.kind === "stored") builder.complete(file, entry.content.content);
         else if (entry.content.kind === "file") await batches.add({ file, path: entry.content.path });
