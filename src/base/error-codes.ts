@@ -92,6 +92,16 @@ export const errorCodes = {
   ),
   HOLD_LOST: code("later", 503, 1, "The gateway released the hold before the freeze points were fixed."),
 
+  // Activities
+  ACTIVITY_NOT_CANCELLABLE: code("never", 400, 1, "The activity has ended, so it cannot be cancelled."),
+  ACTIVITY_NOT_FOUND: code("fixed", 404, 1, "There is no activity with this id in the project."),
+  LEASE_LOST: code(
+    "later",
+    409,
+    1,
+    "Another worker has taken up the activity, since this one was not heard of in time.",
+  ),
+
   // Engine
   BACKUP_NOT_FOUND: code("fixed", 404, 1, "There is no backup with this id in the environment."),
   BACKUP_NOT_RESTORABLE: code("never", 409, 1, "This backup is marked as not restorable."),

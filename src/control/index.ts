@@ -16,6 +16,17 @@ export {
   type JsonObject,
   type JsonValue,
 } from "./activities/activity.ts";
+export type { ActivityListener, ActivityName } from "./activities/activity-feed.ts";
+export type {
+  ActivityQueue,
+  Claim,
+  ClaimEnd,
+  ClaimReport,
+  QueueOptions,
+  QueueWorker,
+} from "./activities/activity-queue.ts";
+export type { ClaimLimits } from "./activities/claim-plan.ts";
+export { type NewActivity, systemActor } from "./activities/create-activity.ts";
 export type { ActivityFilter, ActivityStore } from "./activities/activity-store.ts";
 export { setDamagedCatalogAside } from "./catalog/set-aside.ts";
 export {

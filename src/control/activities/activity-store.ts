@@ -2,10 +2,14 @@ import type { ExpressionBuilder } from "kysely";
 import type { EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries, CatalogTables } from "../catalog/catalog-schema.ts";
+import type { ActivityListener } from "./activity-feed.ts";
+import { cancelActivity } from "./cancel-activity.ts";
+import { createActivity, type NewActivity } from "./create-activity.ts";
 import type {
   Activity,
   ActivityId,
   ActivityLogEntry,
+  Actor,
   ActivityResult,
   ActivityState,
   ActivityType,
@@ -30,6 +34,32 @@ export class ActivityStore {
 
   constructor(database: CatalogDatabase) {
     this.#database = database;
+  }
+
+  /**
+   * Creates an activity, its place in its environment's queue and its entry in the audit trail, all or none.
+   * @returns the activity, and whether it is new: with a `onceKey` it may be there already
+   * @throws HoldfastError ENVIRONMENT_NOT_FOUND, ENVIRONMENT_INACTIVE
+   */
+  create(request: NewActivity, actor: Actor): Promise<{ readonly activity: Activity; readonly created: boolean }> {
+    return createActivity(this.#database, request, actor);
+  }
+
+  /**
+   * A pending activity is cancelled at once. One in progress is asked to stop: its worker undoes what it began, unless it is
+   * past the point where that can be done. Asking twice is no error.
+   * @throws HoldfastError ACTIVITY_NOT_FOUND, ACTIVITY_NOT_CANCELLABLE
+   */
+  cancel(project: ProjectId, id: ActivityId, actor: Actor): Promise<Activity> {
+    return cancelActivity(this.#database, project, id, actor);
+  }
+
+  /**
+   * Calls `listener` whenever an activity or its log changed, until the function that is returned is called: with its name,
+   * or with undefined when any may have. Changes of other processes are told as well, on SQLite within a fifth of a second.
+   */
+  watch(listener: ActivityListener): () => void {
+    return this.#database.feed.subscribe(listener);
   }
 
   /** Newest first. */

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Clock } from "../../base/index.ts";
+import { activityChannel, type ActivityFeed, type ActivityName } from "../activities/activity-feed.ts";
 import type { CatalogKind, CatalogQueries } from "./catalog-schema.ts";
 
 /** The open database as the stores of the catalog's tables use it. */
@@ -7,17 +8,24 @@ export class CatalogDatabase {
   readonly kind: CatalogKind;
   /** Of this process, for what nobody else judges by it. */
   readonly clock: Clock;
+  readonly feed: ActivityFeed;
   readonly #queries: CatalogQueries;
   readonly #toError: (error: unknown) => Error;
 
   /** @param toError makes what the database throws into what the catalog throws */
   constructor(
     queries: CatalogQueries,
-    options: { readonly kind: CatalogKind; readonly clock: Clock; readonly toError: (error: unknown) => Error },
+    options: {
+      readonly kind: CatalogKind;
+      readonly clock: Clock;
+      readonly feed: ActivityFeed;
+      readonly toError: (error: unknown) => Error;
+    },
   ) {
     this.#queries = queries;
     this.kind = options.kind;
     this.clock = options.clock;
+    this.feed = options.feed;
     this.#toError = options.toError;
   }
 
@@ -36,6 +44,27 @@ export class CatalogDatabase {
   }
 
   /**
+   * As `change`; who watches activities is told of those that `run` names, once it is durable. On PostgreSQL every process
+   * is, by NOTIFY; on SQLite this one now, and others when they look.
+   */
+  async changeActivities<T>(
+    run: (transaction: CatalogQueries, tell: (activity: ActivityName) => void) => Promise<T>,
+  ): Promise<T> {
+    const changed: ActivityName[] = [];
+    const value = await this.change(async (transaction) => {
+      const result = await run(transaction, (activity) => changed.push(activity));
+      if (this.kind === "postgresql") {
+        for (const name of changed) {
+          await sql`SELECT pg_notify(${activityChannel}, ${JSON.stringify(name)})`.execute(transaction);
+        }
+      }
+      return result;
+    });
+    if (this.kind === "sqlite") for (const name of changed) this.feed.emit(name);
+    return value;
+  }
+
+  /**
    * Milliseconds since 1970 by the database's clock, which all processes that use it share. Leases are judged by it.
    * On PostgreSQL it goes on inside a transaction.
    */
@@ -50,6 +79,7 @@ export class CatalogDatabase {
   }
 
   async close(): Promise<void> {
+    await this.feed.close();
     await this.#queries.destroy();
   }
 }

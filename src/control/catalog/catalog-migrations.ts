@@ -32,17 +32,20 @@ const versionStores: Record<CatalogKind, VersionStore> = {
         sql<{ found: boolean }>`SELECT to_regclass('catalog_version') IS NOT NULL AS found`,
       );
       if (!found) return 0;
-      return (await firstRow(queries, sql<{ version: number }>`SELECT version FROM catalog_version`)).version;
+      const { rows } = await sql<{ version: number }>`SELECT version FROM catalog_version`.execute(queries);
+      return rows[0]?.version ?? 0;
     },
     write: async (queries, version) => {
-      await sql`CREATE TABLE IF NOT EXISTS catalog_version (
-        only_row BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row), version BIGINT NOT NULL)`.execute(queries);
       await sql`INSERT INTO catalog_version (version) VALUES (${version})
         ON CONFLICT (only_row) DO UPDATE SET version = excluded.version`.execute(queries);
     },
     lock: async (queries) => {
       // "holdfast" in hexadecimal, cut to 63 bits: nobody else's number.
       await sql`SELECT pg_advisory_xact_lock(${sql.raw("x'686f6c6466617374'::bigint")})`.execute(queries);
+      // Before the version is read: without a statement that locks a table, the session would go on believing that there
+      // is none, as it did before it waited.
+      await sql`CREATE TABLE IF NOT EXISTS catalog_version (
+        only_row BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row), version BIGINT NOT NULL)`.execute(queries);
     },
   },
 };

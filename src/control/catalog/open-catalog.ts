@@ -1,4 +1,5 @@
 import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { ActivityQueue } from "../activities/activity-queue.ts";
 import type { ActivityStore } from "../activities/activity-store.ts";
 import type { ProjectStore } from "../projects/project-store.ts";
 import type { BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
@@ -17,6 +18,8 @@ export interface EnvironmentStates {
 export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;
+  /** For workers. */
+  readonly queue: ActivityQueue;
   /** Idempotent. */
   close(): Promise<void>;
 }

@@ -1,8 +1,10 @@
 import { Kysely } from "kysely";
 import { HoldfastError, messageOf } from "../../base/index.ts";
+import { ActivityFeed } from "../activities/activity-feed.ts";
 import { CatalogDatabase } from "./catalog-database.ts";
 import { migrate } from "./catalog-migrations.ts";
 import type { CatalogTables } from "./catalog-schema.ts";
+import { postgresqlChanges } from "./dialect/postgresql-changes.ts";
 import { postgresqlDialect } from "./dialect/postgresql-dialect.ts";
 import type { OpenCatalog, OpenCatalogOptions } from "./open-catalog.ts";
 import { QueryCatalog } from "./query-catalog.ts";
@@ -15,13 +17,15 @@ export async function openPostgresqlCatalog(
   options: OpenCatalogOptions & { readonly url: string },
 ): Promise<OpenCatalog> {
   const name = withoutSecrets(options.url);
-  const queries = new Kysely<CatalogTables>({ dialect: postgresqlDialect(options.url, options.timeoutMs ?? 10_000) });
+  const timeoutMs = options.timeoutMs ?? 10_000;
+  const queries = new Kysely<CatalogTables>({ dialect: postgresqlDialect(options.url, timeoutMs) });
   try {
     await migrate(queries, "postgresql", name);
     return new QueryCatalog(
       new CatalogDatabase(queries, {
         kind: "postgresql",
         clock: options.clock,
+        feed: new ActivityFeed(postgresqlChanges(options.url, timeoutMs)),
         toError: (error) => unusable(name, error),
       }),
     );

@@ -1,5 +1,6 @@
 import type { BackupId, EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { Backup, EnvironmentStatus } from "../../engine/index.ts";
+import { ActivityQueue } from "../activities/activity-queue.ts";
 import { ActivityStore } from "../activities/activity-store.ts";
 import { ProjectStore } from "../projects/project-store.ts";
 import { decodeBackup, encodeBackup } from "./backup-record.ts";
@@ -11,12 +12,14 @@ import type { OpenCatalog } from "./open-catalog.ts";
 export class QueryCatalog implements OpenCatalog {
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;
+  readonly queue: ActivityQueue;
   readonly #database: CatalogDatabase;
 
   constructor(database: CatalogDatabase) {
     this.#database = database;
     this.activities = new ActivityStore(database);
     this.projects = new ProjectStore(database);
+    this.queue = new ActivityQueue(database);
   }
 
   insert(backup: Backup): Promise<void> {

@@ -2,9 +2,11 @@ import { chmod, open } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { Kysely } from "kysely";
 import { HoldfastError, messageOf, systemErrorCode } from "../../base/index.ts";
+import { ActivityFeed } from "../activities/activity-feed.ts";
 import { CatalogDatabase } from "./catalog-database.ts";
 import { migrate } from "./catalog-migrations.ts";
 import type { CatalogTables } from "./catalog-schema.ts";
+import { sqliteChanges } from "./dialect/sqlite-changes.ts";
 import { sqliteDialect } from "./dialect/sqlite-dialect.ts";
 import type { OpenCatalog, OpenCatalogOptions } from "./open-catalog.ts";
 import { QueryCatalog } from "./query-catalog.ts";
@@ -29,6 +31,7 @@ export async function openSqliteCatalog(options: OpenCatalogOptions & { readonly
       new CatalogDatabase(queries, {
         kind: "sqlite",
         clock: options.clock,
+        feed: new ActivityFeed(sqliteChanges(database)),
         toError: (error) => unusable(file, error),
       }),
     );
