@@ -7,8 +7,8 @@ import { expect } from "vitest";
 import { newOperationId, type SourceId } from "../../base/index.ts";
 import { makeTestContext, type MemoryBackup, restorable } from "../../component/conformance/index.ts";
 import type { Target, TargetContext } from "../../component/index.ts";
-import { packBackup } from "../mariadb/conformance/crash-order.ts";
 import type { CrashOrder, CrashStep } from "./crash-order.ts";
+import { packBackup } from "./stored-backup.ts";
 
 const program = fileURLToPath(new URL("die-in-restore.ts", import.meta.url));
 /** More than any step has. */

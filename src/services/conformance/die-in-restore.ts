@@ -9,8 +9,8 @@ import { Socket } from "node:net";
 import type { OperationId, SourceId } from "../../base/index.ts";
 import { makeTestContext, restorable } from "../../component/conformance/index.ts";
 import { MemoryContents, type Target } from "../../component/index.ts";
-import { type StoredBackup, unpackBackup } from "../mariadb/conformance/crash-order.ts";
 import type { CrashOrder } from "./crash-order.ts";
+import { type StoredBackup, unpackBackup } from "./stored-backup.ts";
 
 const order = JSON.parse(process.argv[2] ?? "") as CrashOrder;
 const stored = JSON.parse(await readFile(order.backupFile, "utf8")) as StoredBackup;

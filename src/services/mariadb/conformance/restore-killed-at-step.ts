@@ -7,10 +7,11 @@ import type { OperationId, SourceId } from "../../../base/index.ts";
 import { makeTestContext, restorable } from "../../../component/conformance/index.ts";
 import { MemoryContents } from "../../../component/index.ts";
 import { readFile } from "node:fs/promises";
+import { type StoredBackup, unpackBackup } from "../../conformance/stored-backup.ts";
 import { MariadbSession } from "../mariadb-session.ts";
 import { MariadbTarget } from "../mariadb-target.ts";
 import { SwapJournal } from "../swap-journal.ts";
-import { type CrashOrder, type StoredBackup, unpackBackup } from "./crash-order.ts";
+import type { CrashOrder } from "./crash-order.ts";
 
 const order = JSON.parse(process.argv[2] ?? "") as CrashOrder;
 const changes = /^(CREATE|DROP|RENAME|ALTER|LOCK|UNLOCK|INSERT)\b/;
@@ -21,8 +22,8 @@ function pass(): void {
   if (point === order.killAt) process.kill(process.pid, "SIGKILL");
 }
 
-// oxlint-disable-next-line typescript/unbound-method -- called with the session below
-const { queryAll } = MariadbSession.prototype;
+type QueryAll = (this: MariadbSession, statements: readonly string[]) => Promise<string[][][]>;
+const queryAll = Reflect.get(MariadbSession.prototype, "queryAll") as QueryAll;
 MariadbSession.prototype.queryAll = async function (statements) {
   if (!statements.some((sql) => changes.test(sql))) return queryAll.call(this, statements);
   if (order.mode === "sent") {
