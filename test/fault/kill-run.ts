@@ -169,7 +169,9 @@ class KillRun {
     const read = await reading.stop();
 
     const steps = new Set(left?.steps);
-    const isNew = isRestore && (!end.killed || steps.has("swapped"));
+    // A restore that came to its hold has a journal, until it is complete: killed without one, it only had to exit.
+    const isComplete = !end.killed || (left === undefined && end.phases.has("started hold"));
+    const isNew = isRestore && (isComplete || steps.has("swapped"));
     const isHalf = isRestore && steps.has("swap") && !isNew;
     if (left !== undefined && next.recovered.length === 0 && plan.killNextAtShare === undefined) {
       problems.push(`the journal stood at ${left.steps.at(-1)}, but nothing was recovered`);
