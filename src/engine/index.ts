@@ -17,6 +17,7 @@ export type {
 export type { EngineEvent, Phase } from "./events.ts";
 export type { Manifest } from "./manifest.ts";
 export { type BackupStates, rebuildCatalog, type RebuildContext, type RebuildReport } from "./rebuild-catalog.ts";
+export { repairBackups, type RepairContext } from "./repair-backups.ts";
 export { recoverEnvironment } from "./recover.ts";
 export { planRestore, restoreBackup, type RestoredComponent, type RestoreReport } from "./restore-backup.ts";
 export type { RestorePlan, RestoreStep } from "./restore-plan.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type BackupId, type EnvironmentId, HoldfastError, type ProjectId, type SourceId } from "../base/index.ts";
-import type { SourceDescription } from "../component/index.ts";
+import type { SourceDescription, Warning } from "../component/index.ts";
 import type { HexId } from "../repository/index.ts";
 import type { Backup, BackupComponent } from "./catalog.ts";
 
@@ -42,6 +42,7 @@ const manifestSchema = z.object({
   expiresAt: date.nullable(),
   automated: z.boolean(),
   safe: z.boolean(),
+  restorable: z.boolean().default(true),
   commitId: z.string(),
   hold: z
     .object({
@@ -80,6 +81,7 @@ export function encodeManifest(manifest: Manifest, environmentType: string, prog
     expiresAt: backup.expiresAt?.toISOString() ?? null,
     automated: backup.automated,
     safe: backup.safe,
+    restorable: backup.restorable,
     commitId: backup.commitId,
     hold: backup.hold,
     skewMs: backup.skewMs,
@@ -133,7 +135,7 @@ export function decodeManifest(bytes: Uint8Array, snapshot: HexId): Manifest {
       status: "CREATED",
       automated: data.automated,
       safe: data.safe,
-      restorable: true,
+      restorable: data.restorable,
       commitId: data.commitId,
       hold: data.hold,
       skewMs: data.skewMs,
@@ -148,6 +150,19 @@ export function decodeManifest(bytes: Uint8Array, snapshot: HexId): Manifest {
       })),
     },
   };
+}
+
+/**
+ * The manifest of a backup of which something was lost: with this warning added, and not restorable unless it is said to be.
+ * A manifest that cannot be read stays as it is.
+ */
+export function amendManifest(bytes: Buffer, warning: Warning, restorable: boolean, snapshot: HexId): Buffer {
+  const value = parseJson(bytes, snapshot);
+  const parsed = z.looseObject({ warnings: z.array(z.unknown()) }).safeParse(value);
+  if (!parsed.success) return bytes;
+  const warnings = [...parsed.data.warnings, { source: null, ...warning }];
+  const amended = { ...parsed.data, warnings, ...(restorable ? {} : { restorable }) };
+  return Buffer.from(`${JSON.stringify(amended, null, 2)}\n`);
 }
 
 function parseJson(bytes: Uint8Array, snapshot: HexId): unknown {

@@ -4,7 +4,8 @@ import { type Facts, HoldfastError, messageOf } from "../base/index.ts";
 export function damaged(message: string, facts: Facts = {}, cause?: unknown): HoldfastError {
   return new HoldfastError("REPOSITORY_DAMAGED", message, {
     facts,
-    remedy: "Run `holdfast repo:check --read-data` to see which backups are affected.",
+    remedy:
+      "Run `holdfast repo:check --read-data` to see which backups are affected, then `holdfast repo:repair` to save what can be.",
     cause,
   });
 }

@@ -1,6 +1,7 @@
 // restic's repository format, version 2: written and read on worker threads. Terms as in restic: pack, blob, tree, index,
 // snapshot, key, lock. It knows nothing of services, holds or environments.
 export type {
+  AffectedSnapshot,
   CheckFinding,
   CheckOptions,
   CheckReport,
@@ -26,4 +27,12 @@ export type {
   PruneReport,
   UnusedLimit,
 } from "./prune/prune-types.ts";
+export type {
+  DamagedPack,
+  DamagedSnapshot,
+  RepairOptions,
+  RepairProgress,
+  RepairReport,
+  SnapshotDescription,
+} from "./repair/repair-types.ts";
 export { type CreateRepositoryOptions, createRepository, type OpenRepositoryOptions, openRepository } from "./open.ts";

@@ -16,6 +16,8 @@ import { BlobLoader } from "./pack/blob-loader.ts";
 import { pruneRepository } from "./prune/prune-repository.ts";
 import type { PruneOptions, PruneReport } from "./prune/prune-types.ts";
 import { joinSignals, SnapshotReader } from "./reader/repository-reader.ts";
+import { repairRepository } from "./repair/repair-repository.ts";
+import type { RepairOptions, RepairReport } from "./repair/repair-types.ts";
 import type {
   CheckOptions,
   CheckReport,
@@ -156,6 +158,12 @@ export class OpenRepository implements Repository {
 
   prune(options?: PruneOptions): Promise<PruneReport> {
     return pruneRepository({ files: this.#files, sealer: this.#parts.sealer }, options);
+  }
+
+  async repair(options: RepairOptions = {}): Promise<RepairReport> {
+    const signal = options.signal ?? new AbortController().signal;
+    await using verifier = new WorkerVerifier(this.#pool, this.#parts.key, signal);
+    return await repairRepository({ files: this.#files, sealer: this.#parts.sealer, verifier }, options);
   }
 
   locks(): Promise<readonly LockInfo[]> {

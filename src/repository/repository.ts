@@ -8,6 +8,7 @@ import type {
   StoredEntry,
 } from "../component/index.ts";
 import type { PruneOptions, PruneReport } from "./prune/prune-types.ts";
+import type { RepairOptions, RepairReport } from "./repair/repair-types.ts";
 
 /** 64 lower-case hex digits: SHA-256 of what it names. */
 export type HexId = string;
@@ -112,8 +113,18 @@ export interface CheckFinding {
   /** "pack-missing", "pack-size", "blob-damaged", "tree-missing", "index-undecodable", "pack-orphaned", ... */
   readonly kind: string;
   readonly message: string;
-  /** Which snapshots are affected, where that is known. */
+  /** Which snapshots are affected, where that is known, newest first. */
   readonly snapshots?: readonly HexId[];
+  /** What of the newest of them. */
+  readonly affected?: readonly AffectedSnapshot[];
+}
+
+/** What a finding means for a snapshot. */
+export interface AffectedSnapshot {
+  readonly snapshot: Snapshot;
+  /** The first of them; directories end in "/", and everything below them is affected, too. */
+  readonly paths: readonly string[];
+  readonly pathsTotal: number;
 }
 
 export interface CheckReport {
@@ -198,6 +209,11 @@ export interface Repository {
    * Interrupted anywhere it loses nothing. @throws HoldfastError REPOSITORY_LOCKED, REPOSITORY_DAMAGED, STORAGE_*, INTERRUPTED
    */
   prune(options?: PruneOptions): Promise<PruneReport>;
+  /**
+   * Makes the index again from what can be read, and says what snapshots lost, alone on the repository. Removes no data;
+   * interrupted anywhere it loses nothing. @throws HoldfastError REPOSITORY_LOCKED, STORAGE_*, INTERRUPTED
+   */
+  repair(options?: RepairOptions): Promise<RepairReport>;
 
   /** Every key, oldest first. */
   keys(): Promise<readonly KeyInfo[]>;

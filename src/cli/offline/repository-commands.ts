@@ -1,12 +1,13 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { formatBytes, HoldfastError } from "../../base/index.ts";
-import type { CheckReport, DataCoverage, RepositoryStats } from "../../repository/index.ts";
+import type { AffectedSnapshot, CheckReport, DataCoverage, RepositoryStats } from "../../repository/index.ts";
 import { addDataOptions, addFormatOption, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatCount } from "../output/moment.ts";
 import { printable } from "../output/printable.ts";
 import type { Column, TableFormat } from "../output/table.ts";
 import type { RunCommand } from "../run-command.ts";
 import { type Invocation, say, Session } from "./session.ts";
+import { boundedLines, snapshotJson, snapshotText } from "./snapshot-text.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
 
 interface CheckCommandOptions {
@@ -73,7 +74,7 @@ async function check(invocation: Invocation, options: CheckCommandOptions): Prom
   if (errors > 0) {
     throw new HoldfastError("REPOSITORY_DAMAGED", `The repository has ${formatCount(errors, "error")}.`, {
       facts: { errors, location: repository.location },
-      remedy: "Stop deleting backups, copy the repository as it is, and look at the findings above.",
+      remedy: repairRemedy(ratio),
     });
   }
   say(
@@ -107,17 +108,47 @@ function coverageText({ bytes, bytesTotal, since }: DataCoverage, now: Date): st
   return `${within} checks have read ${share} of the data (${formatBytes(bytes)}); the rest was never read.`;
 }
 
-const findingLines = (report: CheckReport): string[] =>
-  report.findings.map(({ severity, kind, message, snapshots }) => {
-    const concerned =
-      snapshots === undefined || snapshots.length === 0
-        ? ""
-        : ` (snapshots ${snapshots.map((id) => id.slice(0, 8)).join(", ")})`;
-    return `${severity}: ${kind}: ${printable(message)}${concerned}`;
-  });
+function repairRemedy(ratio: number): string {
+  const option = ratio > 0 ? " --read-data" : "";
+  return (
+    `See what can be saved:  holdfast repo:repair${option} --dry-run\n` +
+    "Until then delete no backups; a copy of the repository as it is does no harm."
+  );
+}
+
+/** Of a finding, so many of the backups that it concerns are named. */
+const backupsNamed = 5;
+
+function* findingLines(report: CheckReport): Generator<string> {
+  for (const { severity, kind, message, snapshots = [], affected = [] } of report.findings) {
+    yield `${severity}: ${kind}: ${printable(message)}`;
+    const named = affected.slice(0, backupsNamed);
+    for (const { snapshot, paths, pathsTotal } of named) {
+      yield `  ${snapshotText(snapshot)}:`;
+      for (const line of boundedLines(paths, pathsTotal, "path")) yield `    ${printable(line)}`;
+    }
+    const more = snapshots.length - named.length;
+    if (named.length === 0 && more > 0) yield `  snapshot${more === 1 ? "" : "s"} ${firstIds(snapshots)}`;
+    else if (more > 0) yield `  and ${formatCount(more, "more backup")}`;
+  }
+}
+
+function firstIds(ids: readonly string[]): string {
+  const named = ids.slice(0, backupsNamed).map((id) => id.slice(0, 8));
+  return boundedLines(named, ids.length, "snapshot").join(", ");
+}
+
+const affectedJson = ({ snapshot, paths, pathsTotal }: AffectedSnapshot): Record<string, unknown> => ({
+  ...snapshotJson(snapshot),
+  paths,
+  paths_total: pathsTotal,
+});
 
 const checkJson = (report: CheckReport, packsRead: number): Record<string, unknown> => ({
-  findings: report.findings,
+  findings: report.findings.map(({ affected, ...finding }) => ({
+    ...finding,
+    ...(affected === undefined ? {} : { affected: affected.map(affectedJson) }),
+  })),
   snapshots: report.snapshots,
   packs: report.packs,
   blobs: report.blobs,

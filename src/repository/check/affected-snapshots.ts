@@ -1,72 +1,63 @@
-import { throwIfAborted } from "../../base/index.ts";
 import { isDamage } from "../damage.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { BlobType } from "../pack/pack-format.ts";
-import type { HexId, Snapshot, TreeChild } from "../repository.ts";
-import { decodeTree } from "../tree/decode-tree.ts";
+import type { AffectedSnapshot, HexId, Snapshot, TreeChild } from "../repository.ts";
+import { FaultTracer, type TreeFaults } from "../tree/fault-tracer.ts";
+import { TreeReader } from "../tree/tree-reader.ts";
 import type { CheckedIndex } from "./check-index.ts";
-import type { Findings } from "./findings.ts";
+import { type Findings, fileKey } from "./findings.ts";
 
-const none: ReadonlySet<number> = new Set();
+/** Of so many snapshots, the newest, a finding names paths, and so many of each. */
+const namedSnapshots = 10;
+const namedPaths = 10;
+/** Of so many findings. A repository with more has lost a disk, not a sector. */
+const namedFindings = 100;
 
-/** Which snapshots refer to what was found damaged: their ids by the number of the finding. */
+/** Whom a finding concerns. */
+export interface Affected {
+  readonly snapshots: HexId[];
+  readonly affected: AffectedSnapshot[];
+}
+
+/** Which snapshots refer to what was found damaged, and by which paths; by the number of the finding. */
 export async function affectedSnapshots(
   snapshots: readonly Snapshot[],
   index: CheckedIndex,
   loader: BlobLoader,
   findings: Findings,
   signal?: AbortSignal,
-): Promise<ReadonlyMap<number, readonly HexId[]>> {
-  const affected = new Map<number, HexId[]>();
-  if (!findings.hasDamagedParts) return affected;
-  const tracer = new DamageTracer(index, loader, findings);
-  for (const snapshot of snapshots) {
-    for (const number of await tracer.below(snapshot.tree, signal)) {
-      const known = affected.get(number);
-      if (known === undefined) affected.set(number, [snapshot.id]);
-      else known.push(snapshot.id);
+): Promise<ReadonlyMap<number, Affected>> {
+  const all = new Map<number, Affected>();
+  if (!findings.hasDamagedParts) return all;
+  const tracer = new FaultTracer(new FoundDamage(index, loader, findings));
+  for (const snapshot of snapshots.toSorted((a, b) => b.time.getTime() - a.time.getTime())) {
+    for (const [number, pathsTotal] of await tracer.below(snapshot.tree, signal)) {
+      const known = all.get(number) ?? { snapshots: [], affected: [] };
+      if (!all.has(number)) all.set(number, known);
+      known.snapshots.push(snapshot.id);
+      if (known.affected.length >= namedSnapshots || all.size > namedFindings) continue;
+      const paths = await tracer.places(snapshot.tree, number, namedPaths);
+      known.affected.push({ snapshot, paths, pathsTotal });
     }
   }
-  return affected;
+  return all;
 }
 
-/** The findings that concern a directory and everything below it; each tree is read once or twice. */
-class DamageTracer {
+/** The findings about each directory and file. */
+class FoundDamage implements TreeFaults {
   readonly #index: CheckedIndex;
-  readonly #loader: BlobLoader;
+  readonly #trees: TreeReader;
   readonly #findings: Findings;
-  readonly #known = new Map<HexId, ReadonlySet<number>>();
 
   constructor(index: CheckedIndex, loader: BlobLoader, findings: Findings) {
     this.#index = index;
-    this.#loader = loader;
+    this.#trees = new TreeReader(loader);
     this.#findings = findings;
   }
 
-  async below(root: HexId, signal?: AbortSignal): Promise<ReadonlySet<number>> {
-    const stack: HexId[] = [root];
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      throwIfAborted(signal);
-      if (this.#known.has(top)) {
-        stack.pop();
-        continue;
-      }
-      const numbers = new Set(this.#about("tree", top));
-      for (const { subtree, content } of await this.#children(top)) {
-        if (content !== undefined) for (const number of this.#aboutContent(content.blobIds)) numbers.add(number);
-        if (subtree === undefined) continue;
-        const known = this.#known.get(subtree);
-        if (known === undefined) stack.push(subtree);
-        else for (const number of known) numbers.add(number);
-      }
-      if (stack.at(-1) === top) this.#known.set(top, numbers.size === 0 ? none : numbers);
-    }
-    return this.#known.get(root) ?? none;
-  }
-
-  async #children(id: HexId): Promise<readonly TreeChild[]> {
+  async children(tree: HexId): Promise<readonly TreeChild[]> {
     try {
-      return decodeTree(await this.#loader.load("tree", id), `tree ${id}`);
+      return await this.#trees.children(tree);
     } catch (error) {
       // It has been found already; what is below it cannot be known.
       if (isDamage(error)) return [];
@@ -74,12 +65,19 @@ class DamageTracer {
     }
   }
 
-  #aboutContent(blobIds: Uint8Array): number[] {
-    const numbers: number[] = [];
+  ofTree(tree: HexId): readonly number[] {
+    return this.#about("tree", tree);
+  }
+
+  ofFile(tree: HexId, { name, content }: TreeChild): readonly number[] {
+    if (content === undefined) return [];
+    const numbers = new Set(this.#findings.about({ kind: "file", id: fileKey(tree, name) }));
+    const { blobIds } = content;
     for (let at = 0; at < blobIds.length; at += 32) {
-      numbers.push(...this.#about("data", Buffer.from(blobIds.subarray(at, at + 32)).toString("hex")));
+      const id = Buffer.from(blobIds.subarray(at, at + 32)).toString("hex");
+      for (const number of this.#about("data", id)) numbers.add(number);
     }
-    return numbers;
+    return Array.from(numbers);
   }
 
   #about(type: BlobType, id: HexId): readonly number[] {

@@ -187,6 +187,7 @@ describe("check", () => {
     const packs = await packsOf();
     const dataPacks = packs.filter(isOf("data"));
     const both: (readonly string[] | undefined)[] = [];
+    const paths: (readonly (readonly [string, readonly string[], number])[] | undefined)[] = [];
     for (const { id } of dataPacks) {
       const backend = await copy();
       await backend.remove({ type: "data", name: id });
@@ -194,7 +195,15 @@ describe("check", () => {
       expect(more).toEqual([]);
       expect(finding).toMatchObject({ severity: "error", kind: "pack-missing" });
       both.push(finding?.snapshots?.toSorted());
+      paths.push(finding?.affected?.map((one) => [one.snapshot.id, one.paths, one.pathsTotal] as const));
     }
+    expect(paths).toContainEqual([[second.id, ["/second"], 1]]);
+    expect(paths.find((found) => found?.length === 2)).toEqual(
+      expect.arrayContaining([
+        [first.id, ["/first", "/shared/file"], 2],
+        [second.id, ["/shared/file"], 1],
+      ]),
+    );
     expect(both).toContainEqual([first.id, second.id].sort());
     expect(both).toContainEqual([second.id]);
   });

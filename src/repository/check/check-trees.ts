@@ -7,7 +7,7 @@ import type { HexId, Snapshot, TreeChild } from "../repository.ts";
 import { decodeTree } from "../tree/decode-tree.ts";
 import { goQuote } from "../tree/go-text.ts";
 import type { CheckedIndex } from "./check-index.ts";
-import type { Findings } from "./findings.ts";
+import { fileKey, type Findings } from "./findings.ts";
 
 const loadedAtOnce = 8;
 
@@ -91,7 +91,7 @@ function checkSize(tree: HexId, { name, content }: TreeChild, index: CheckedInde
     "file-size",
     `The file "${goQuote(name)}" of the tree ${tree} has ${sizeBytes} bytes, its blobs ${found}.`,
     {
-      part: { kind: "tree", id: tree },
+      part: { kind: "file", id: fileKey(tree, name) },
     },
   );
 }

@@ -1,10 +1,16 @@
 import type { CheckFinding, HexId } from "../repository.ts";
+import { goQuote } from "../tree/go-text.ts";
+import type { Affected } from "./affected-snapshots.ts";
 
 /** What is damaged, so that the snapshots that refer to it can be found. */
 export interface DamagedPart {
-  readonly kind: "pack" | "data" | "tree";
+  readonly kind: "pack" | "data" | "tree" | "file";
+  /** Of a file, its `fileKey`. */
   readonly id: HexId;
 }
+
+/** A file by the tree that lists it. */
+export const fileKey = (tree: HexId, name: Buffer): string => `${tree}/${goQuote(name)}`;
 
 interface Finding extends CheckFinding {
   readonly part?: DamagedPart;
@@ -38,11 +44,11 @@ export class Findings {
     return this.#parts.get(keyOf(part)) ?? [];
   }
 
-  /** The report's list; `affected` has the snapshots by the findings' numbers. */
-  list(affected: ReadonlyMap<number, readonly HexId[]>): CheckFinding[] {
+  /** The report's list; `affected` says whom findings concern, by their numbers. */
+  list(affected: ReadonlyMap<number, Affected>): CheckFinding[] {
     return this.#all.map(({ severity, kind, message, snapshots }, number) => {
-      const ids = affected.get(number) ?? snapshots;
-      return ids === undefined ? { severity, kind, message } : { severity, kind, message, snapshots: ids };
+      const concerned = affected.get(number) ?? (snapshots === undefined ? {} : { snapshots });
+      return { severity, kind, message, ...concerned };
     });
   }
 }
