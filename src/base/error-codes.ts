@@ -25,8 +25,20 @@ export const errorCodes = {
   INTERNAL: code("never", 500, 1, "A defect in Holdfast: something happened that the code holds impossible."),
   INTERRUPTED: code("later", 499, 130, "The operation was interrupted by a signal or cancelled, and undone."),
   INPUT_INVALID: code("fixed", 400, 1, "An argument or option of the command or request is wrong."),
+  METHOD_NOT_ALLOWED: code("never", 405, 1, "The path of the API does not take this HTTP method."),
+  REQUEST_TOO_LARGE: code("never", 413, 1, "The body of the request is larger than the server takes."),
+  REQUEST_UNKNOWN: code("never", 404, 1, "The API has nothing at this path."),
   STATE_UNUSABLE: code("fixed", 500, 1, "The state folder or the catalog cannot be created, read or written."),
   TIMEOUT: code("later", 504, 1, "Something did not finish within its time limit."),
+
+  // Access
+  ACCESS_DENIED: code("fixed", 403, 6, "The caller's roles do not allow this."),
+  SIGN_IN_FAILED: code("fixed", 401, 6, "The token, or the user and password, are not known here or no longer valid."),
+  SIGN_IN_REQUIRED: code("fixed", 401, 6, "The request has no valid access token."),
+  TOKEN_NOT_FOUND: code("fixed", 404, 1, "The user has no API token of this id."),
+  TOO_MANY_REQUESTS: code("later", 429, 1, "Too many attempts to sign in from this address or for this account."),
+  USER_EXISTS: code("fixed", 409, 1, "There is a user of this e-mail address already."),
+  USER_NOT_FOUND: code("fixed", 404, 1, "There is no user of this id or e-mail address."),
 
   // Storage
   STORAGE_DENIED: code("fixed", 502, 1, "The storage refused access to a file or folder."),

@@ -1,6 +1,29 @@
-// Projects' records and rules: the catalog database, activities and their queue, the retention profiles. Terms: catalog (the
+// Projects' records and rules: the catalog database, activities and their queue, who may do
+// what, the retention profiles. Terms: catalog (the
 // index of backups, and what is nowhere else: statuses, settings, activities), profile (what a project's plan allows and
 // keeps). It knows neither HTTP nor the CLI nor how requests are held.
+export type { Backup, EnvironmentStatus, EnvironmentType } from "../engine/index.ts";
+export type { Access } from "./access/access.ts";
+export type { ApiToken, ApiTokens } from "./access/api-tokens.ts";
+export type { AuditedChange, AuditEntry, AuditTrail, Author } from "./access/audit-trail.ts";
+export {
+  type EnvironmentAction,
+  environmentActions,
+  environmentRole,
+  type EnvironmentRole,
+  environmentTypes,
+  mayDoInEnvironment,
+  mayDoInProject,
+  type ProjectAction,
+  projectActions,
+  type ProjectPermission,
+  projectPermissions,
+  type ProjectRights,
+} from "./access/permissions.ts";
+export type { ProjectAccess, ProjectGrant } from "./access/project-access.ts";
+export type { Session, Sessions } from "./access/sessions.ts";
+export type { SignInLink, SignInLinks } from "./access/sign-in-links.ts";
+export type { NewUser, User, UserId, UserKind, Users } from "./access/users.ts";
 export {
   type Activity,
   type ActivityId,
@@ -36,6 +59,16 @@ export {
   openCatalog,
   type OpenCatalogOptions,
 } from "./catalog/open-catalog.ts";
+export {
+  type DataRetention,
+  dataRetention,
+  defaultRetention,
+  manualPolicy,
+  mergeRetention,
+  retentionKey,
+  type RetentionChange,
+  type RetentionPolicy,
+} from "./policy/data-retention.ts";
 export {
   type ManualBackupPolicy,
   manualBackupPolicy,

@@ -11,6 +11,8 @@ export const layers = {
   gateway: ["services", "base"],
   engine: ["gateway", "code", "mounts", "services", "filetree", "repository", "storage", "component", "base"],
   control: ["engine", "base"],
+  contract: ["base"],
+  api: ["control", "contract", "base"],
   config: ["control", "gateway", "services", "storage", "base"],
   cli: ["config", "control", "engine", "gateway", "repository", "component", "base"],
   main: ["*"],

@@ -3,10 +3,11 @@ import { HoldfastError } from "../../base/index.ts";
 import type { CatalogKind, CatalogQueries } from "./catalog-schema.ts";
 import { backups } from "./migrations/0001-backups.ts";
 import { activities } from "./migrations/0002-activities.ts";
+import { access } from "./migrations/0003-access.ts";
 import { type Migration, typeNames } from "./migrations/migration.ts";
 
 /** In order, each run once; never edit one that was released. A catalog's version is the number of those it has seen. */
-const migrations: readonly Migration[] = [backups, activities];
+const migrations: readonly Migration[] = [backups, activities, access];
 
 /** Where each database keeps the version, and how a migration keeps others out. */
 interface VersionStore {
@@ -29,7 +30,9 @@ const versionStores: Record<CatalogKind, VersionStore> = {
     read: async (queries) => {
       const { found } = await firstRow(
         queries,
-        sql<{ found: boolean }>`SELECT to_regclass('catalog_version') IS NOT NULL AS found`,
+        // Not to_regclass: that goes by what this connection has cached, before it waited for the lock.
+        sql<{ found: boolean }>`SELECT EXISTS (
+          SELECT FROM pg_class WHERE relname = 'catalog_version' AND pg_table_is_visible(oid)) AS found`,
       );
       if (!found) return 0;
       const { rows } = await sql<{ version: number }>`SELECT version FROM catalog_version`.execute(queries);

@@ -1,10 +1,11 @@
 import type { Kysely } from "kysely";
+import type { AccessTables } from "../access/access-schema.ts";
 
 /** Which database keeps the catalog. The queries are the same; what differs is in `dialect/` and in the migrations' types. */
 export type CatalogKind = "sqlite" | "postgresql";
 
 /** The catalog's tables, as `migrations/` makes them. Times are milliseconds since 1970. */
-export interface CatalogTables {
+export interface CatalogTables extends AccessTables {
   readonly backups: BackupRow;
   readonly projects: ProjectRow;
   readonly environments: EnvironmentRow;

@@ -1,5 +1,6 @@
 import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { ActivityQueue } from "../activities/activity-queue.ts";
+import type { Access } from "../access/access.ts";
 import type { ActivityStore } from "../activities/activity-store.ts";
 import type { ProjectStore } from "../projects/project-store.ts";
 import type { BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
@@ -16,6 +17,7 @@ export interface EnvironmentStates {
 }
 
 export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
+  readonly access: Access;
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;
   /** For workers. */

@@ -1,6 +1,7 @@
 import type { BackupId, EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { Backup, EnvironmentStatus } from "../../engine/index.ts";
 import { ActivityQueue } from "../activities/activity-queue.ts";
+import { type Access, openAccess } from "../access/access.ts";
 import { ActivityStore } from "../activities/activity-store.ts";
 import { ProjectStore } from "../projects/project-store.ts";
 import { decodeBackup, encodeBackup } from "./backup-record.ts";
@@ -10,6 +11,7 @@ import type { OpenCatalog } from "./open-catalog.ts";
 
 /** The catalog's queries, the same for every database. */
 export class QueryCatalog implements OpenCatalog {
+  readonly access: Access;
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;
   readonly queue: ActivityQueue;
@@ -17,6 +19,7 @@ export class QueryCatalog implements OpenCatalog {
 
   constructor(database: CatalogDatabase) {
     this.#database = database;
+    this.access = openAccess(database);
     this.activities = new ActivityStore(database);
     this.projects = new ProjectStore(database);
     this.queue = new ActivityQueue(database);

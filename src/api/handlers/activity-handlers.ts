@@ -1,0 +1,146 @@
+import { HoldfastError } from "../../base/index.ts";
+import {
+  type Activity,
+  type ActivityFilter,
+  type ActivityId,
+  activityStates,
+  activityTypes,
+  type EnvironmentAction,
+  hasEnded,
+} from "../../control/index.ts";
+import type { environmentOperations, Operations, Query, Result } from "../../contract/index.ts";
+import { activityLines } from "../activity-lines.ts";
+import type { Caller, ProjectView } from "../caller.ts";
+import type { Handlers } from "../operation-handlers.ts";
+import { accepted, representActivity } from "../representation/activity-representation.ts";
+import type { ApiServices } from "../server-facts.ts";
+
+type Names = Extract<
+  keyof typeof environmentOperations,
+  | "listActivities"
+  | "getActivity"
+  | "cancelActivity"
+  | "getActivityLog"
+  | "listEnvironmentActivities"
+  | "getEnvironmentActivity"
+  | "cancelEnvironmentActivity"
+  | "getEnvironmentActivityLog"
+>;
+
+const defaultCount = 10;
+
+export const activityHandlers: Handlers<Names> = {
+  listActivities: async ({ caller, services, parameters, query }) => {
+    const view = await caller.project(parameters.project);
+    const environments = await services.catalog.projects.environments(view.id);
+    const visible = environments.filter((environment) => view.mayIn(environment, "view"));
+    const filter = filterOf(query);
+    if (filter === undefined) return [];
+    // One that sees all needs no list of names.
+    const filters =
+      visible.length === environments.length
+        ? [filter]
+        : visible.map((environment) => ({ ...filter, environment: environment.id }));
+    const found = (await Promise.all(filters.map((one) => services.catalog.activities.list(view.id, one)))).flat();
+    const newest = found
+      .toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1))
+      .slice(0, filter.limit);
+    const types = new Map(environments.map((environment) => [environment.id, environment]));
+    return newest.map((activity) => {
+      const environment = types.get(activity.environment);
+      return representActivity(activity, {
+        cancel: environment !== undefined && view.mayIn(environment, "cancelActivity"),
+      });
+    });
+  },
+
+  getActivity: async (request) => showOne(await find(request, "view")),
+  cancelActivity: async (request) => cancel(request.services, await find(request, "cancelActivity"), request.caller),
+  getActivityLog: async (request) => logOf(request, await find(request, "view")),
+
+  listEnvironmentActivities: async ({ caller, services, parameters, query }) => {
+    const { view, environment } = await caller.environment(parameters.project, parameters.environment);
+    const filter = filterOf(query);
+    if (filter === undefined) return [];
+    const found = await services.catalog.activities.list(view.id, { ...filter, environment: environment.id });
+    const offers = { cancel: view.mayIn(environment, "cancelActivity") };
+    return found.map((activity) => representActivity(activity, offers));
+  },
+
+  getEnvironmentActivity: async (request) => showOne(await find(request, "view")),
+  cancelEnvironmentActivity: async (request) =>
+    cancel(request.services, await find(request, "cancelActivity"), request.caller),
+  getEnvironmentActivityLog: async (request) => logOf(request, await find(request, "view")),
+};
+
+/** Undefined if nothing can fit: other states and types than ours are Upsun's, and there are none of them. */
+function filterOf(query: Query<Operations["listActivities"]>): ActivityFilter | undefined {
+  const types = listOf(query.type);
+  const states = listOf(query.state);
+  const results = listOf(query.result);
+  const knownTypes = activityTypes.filter((type) => types.includes(type));
+  const knownStates = activityStates.filter((state) => states.includes(state));
+  if ((types.length > 0 && knownTypes.length === 0) || (states.length > 0 && knownStates.length === 0)) return undefined;
+  const [result] = results;
+  return {
+    limit: query.count ?? defaultCount,
+    ...(types.length === 0 ? {} : { types: knownTypes }),
+    ...(states.length === 0 ? {} : { states: knownStates }),
+    // Both are as good as none.
+    ...(result === undefined || new Set(results).size > 1 ? {} : { result }),
+    ...(query.starts_at === undefined ? {} : { before: new Date(query.starts_at) }),
+  };
+}
+
+const listOf = <T>(values: T | readonly T[] | undefined): readonly T[] =>
+  values === undefined ? [] : Array.isArray(values) ? (values as readonly T[]) : [values as T];
+
+interface Found {
+  readonly view: ProjectView;
+  readonly activity: Activity;
+  readonly mayCancel: boolean;
+}
+
+/** @throws HoldfastError PROJECT_NOT_FOUND, ENVIRONMENT_NOT_FOUND, ACTIVITY_NOT_FOUND, ACCESS_DENIED */
+async function find(
+  request: {
+    readonly caller: Caller;
+    readonly services: ApiServices;
+    readonly parameters: { readonly project: string; readonly environment?: string; readonly activity: string };
+  },
+  action: EnvironmentAction,
+): Promise<Found> {
+  const { caller, services, parameters } = request;
+  const view = await caller.project(parameters.project);
+  const activity = await services.catalog.activities.get(view.id, parameters.activity as ActivityId);
+  if (activity === undefined || (parameters.environment ?? activity.environment) !== activity.environment) {
+    throw new HoldfastError("ACTIVITY_NOT_FOUND", `There is no activity ${JSON.stringify(parameters.activity)} here.`);
+  }
+  const { environment } = await caller.environment(parameters.project, activity.environment, action);
+  return { view, activity, mayCancel: view.mayIn(environment, "cancelActivity") };
+}
+
+const showOne = ({ activity, mayCancel }: Found): Result<Operations["getActivity"]> =>
+  representActivity(activity, { cancel: mayCancel });
+
+async function cancel(
+  services: ApiServices,
+  { view, activity }: Found,
+  caller: Caller,
+): Promise<Result<Operations["cancelActivity"]>> {
+  const cancelled = await services.catalog.activities.cancel(view.id, activity.id, caller.author);
+  return accepted(cancelled, { cancel: !hasEnded(cancelled) });
+}
+
+function logOf(
+  request: { readonly services: ApiServices; readonly query: Query<Operations["getActivityLog"]>; readonly signal: AbortSignal },
+  { view, activity }: Found,
+): Result<Operations["getActivityLog"]> {
+  const { start_at: from, max_items: most, max_delay: seconds } = request.query;
+  return activityLines(request.services.catalog.activities, view.id, activity.id, {
+    from: from ?? 0,
+    maxLines: most === undefined || most < 0 ? Infinity : most,
+    maxWaitMs: seconds === undefined || seconds < 0 ? Infinity : seconds * 1000,
+    signal: request.signal,
+  });
+}

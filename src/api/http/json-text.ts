@@ -1,0 +1,38 @@
+import { HoldfastError } from "../../base/index.ts";
+
+/** @throws HoldfastError INPUT_INVALID, with line and column as far as they are known; nothing of the text itself */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const comma = trailingComma(text);
+    if (comma !== undefined) {
+      throw new HoldfastError(
+        "INPUT_INVALID",
+        `The body is not JSON: there is a comma too many ${placeOf(text, comma)}.`,
+        {
+          remedy: "In JSON no comma stands before a closing brace or bracket. Take it out.",
+        },
+      );
+    }
+    // Of the engine's message only the position: the rest quotes the body, which may hold a password.
+    const position = /at position (\d+)/.exec(error instanceof Error ? error.message : "")?.[1];
+    const where = position === undefined ? "" : ` ${placeOf(text, Number(position))}`;
+    throw new HoldfastError("INPUT_INVALID", `The body is not JSON: it goes wrong${where === "" ? "" : where}.`, {
+      remedy: "Send JSON, such as {}.",
+    });
+  }
+}
+
+const placeOf = (text: string, offset: number): string => {
+  const before = text.slice(0, offset).split("\n");
+  return `at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+};
+
+/** Where a comma stands before a closing brace or bracket, outside of texts. */
+function trailingComma(text: string): number | undefined {
+  for (const token of text.matchAll(/"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])/gs)) {
+    if (token[0] === ",") return token.index;
+  }
+  return undefined;
+}

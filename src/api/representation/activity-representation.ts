@@ -1,0 +1,53 @@
+import { type Activity, hasEnded } from "../../control/index.ts";
+import type { Operations, Result } from "../../contract/index.ts";
+import { hrefs, links } from "./links.ts";
+import { timestamp, timestampOrNull } from "./times.ts";
+
+type ActivityShape = Result<Operations["getActivity"]>;
+type AcceptedShape = Result<Operations["createBackup"]>;
+
+export function representActivity(activity: Activity, offers: { readonly cancel: boolean }): ActivityShape {
+  const { project, id, failure, outcome, endedAt, state } = activity;
+  const self = hrefs.activity(project, id);
+  return {
+    id,
+    created_at: timestamp(activity.createdAt),
+    updated_at: timestamp(activity.updatedAt),
+    type: activity.type,
+    parameters: { ...activity.parameters },
+    project,
+    environments: [activity.environment],
+    state,
+    result: activity.result,
+    failure_reason: failure === null ? null : failure.code === "COMMAND_FAILED" ? "shell" : "error",
+    started_at: timestampOrNull(activity.startedAt),
+    completed_at: timestampOrNull(endedAt),
+    cancelled_at: state === "cancelled" ? timestampOrNull(endedAt) : null,
+    expires_at: null,
+    completion_percent: hasEnded(activity) && activity.result === "success" ? 100 : activity.percent,
+    timings: { ...activity.timings },
+    log: "",
+    payload: {
+      ...activity.payload,
+      ...(outcome === null ? {} : { outcome }),
+      ...(failure === null ? {} : { failure: { ...failure } }),
+    },
+    description: htmlOf(activity.text),
+    text: activity.text,
+    commands: [],
+    _links: links({
+      self,
+      log: `${self}/log`,
+      environment: hrefs.environment(project, activity.environment),
+      "#cancel": offers.cancel && !hasEnded(activity) && activity.cancelRequestedAt === null && `${self}/cancel`,
+    }),
+  };
+}
+
+/** What is answered to a request that goes on as an activity. */
+export function accepted(activity: Activity, offers: { readonly cancel: boolean }): AcceptedShape {
+  return { status: "Accepted", code: 202, _embedded: { activities: [representActivity(activity, offers)] } };
+}
+
+const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const htmlOf = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character);

@@ -1,0 +1,73 @@
+import type { Backup } from "../../control/index.ts";
+import type { Operations, Result } from "../../contract/index.ts";
+import { hrefs, links } from "./links.ts";
+import { timestamp, timestampOrNull } from "./times.ts";
+
+/** What a caller may do with a backup now. */
+export interface BackupOffers {
+  readonly restore: boolean;
+  readonly delete: boolean;
+}
+
+export function representBackup(backup: Backup, offers: BackupOffers): Result<Operations["getBackup"]> {
+  const self = hrefs.backup(backup.project, backup.environment, backup.id);
+  const isThere = backup.status === "CREATED";
+  return {
+    id: backup.id,
+    created_at: timestamp(backup.createdAt),
+    updated_at: timestamp(backup.updatedAt),
+    attributes: {},
+    status: backup.status,
+    expires_at: timestampOrNull(backup.expiresAt),
+    index: null,
+    commit_id: backup.commitId,
+    environment: backup.environment,
+    safe: backup.safe,
+    size_of_volumes: backup.sizeBytes,
+    size_used: backup.written.bytesStored,
+    deployment: null,
+    restorable: backup.restorable && isThere,
+    automated: backup.automated,
+    _links: links({
+      self,
+      details: `${self}/details`,
+      "#restore": offers.restore && isThere && backup.restorable && `${self}/restore`,
+      "#delete": offers.delete && isThere && self,
+    }),
+  };
+}
+
+export function representBackupDetails(backup: Backup): Result<Operations["getBackupDetails"]> {
+  const { hold, written } = backup;
+  const self = hrefs.backup(backup.project, backup.environment, backup.id);
+  return {
+    id: backup.id,
+    snapshot: backup.snapshot,
+    hold:
+      hold === null
+        ? null
+        : {
+            drain_ms: hold.drainMs,
+            held_ms: hold.heldMs,
+            requests_held: hold.requestsHeld,
+            longest_wait_ms: hold.longestWaitMs,
+            requests_failed: hold.requestsFailed,
+          },
+    skew_ms: backup.skewMs,
+    duration_ms: backup.durationMs,
+    bytes_new: written.bytesNew,
+    bytes_stored: written.bytesStored,
+    components: backup.components.map((component) => ({
+      source: component.source,
+      kind: component.kind,
+      path: component.path,
+      engine_version: component.engineVersion ?? null,
+      frozen_at: timestamp(component.frozenAt),
+      freeze_ms: component.freezeMs,
+      files: component.files,
+      bytes: component.bytes,
+    })),
+    warnings: backup.warnings.map(({ source, kind, message }) => ({ source, kind, message })),
+    _links: links({ self: `${self}/details`, backup: self }),
+  };
+}
