@@ -1,7 +1,7 @@
 import { type EnvironmentId, HoldfastError, type ProjectId } from "../base/index.ts";
 import {
   type Access,
-  type Author,
+  type Actor,
   type CatalogEnvironment,
   type CatalogProject,
   type EnvironmentAction,
@@ -44,7 +44,10 @@ export class ProjectView {
   /** @throws HoldfastError ACCESS_DENIED */
   assertMayIn(environment: Pick<CatalogEnvironment, "id" | "type">, action: EnvironmentAction): void {
     if (this.mayIn(environment, action)) return;
-    const who = action === "view" ? `a viewer of ${environment.type} environments` : `an admin of ${environment.type} environments`;
+    const who =
+      action === "view"
+        ? `a viewer of ${environment.type} environments`
+        : `an admin of ${environment.type} environments`;
     throw denied(`to the environment ${environment.id}`, who);
   }
 }
@@ -52,7 +55,7 @@ export class ProjectView {
 /** Somebody who is signed in, in one request. */
 export class Caller {
   readonly user: User;
-  readonly author: Author;
+  readonly author: Actor;
   readonly #catalog: OpenCatalog;
 
   constructor(user: User, catalog: OpenCatalog, from: { readonly address: string; readonly requestId: string }) {
@@ -97,7 +100,10 @@ export class Caller {
     const view = await this.project(project);
     const environment = await this.#catalog.projects.environment(view.id, id as EnvironmentId);
     if (environment === undefined) {
-      throw new HoldfastError("ENVIRONMENT_NOT_FOUND", `The project ${view.id} has no environment ${JSON.stringify(id)}.`);
+      throw new HoldfastError(
+        "ENVIRONMENT_NOT_FOUND",
+        `The project ${view.id} has no environment ${JSON.stringify(id)}.`,
+      );
     }
     view.assertMayIn(environment, action);
     return { view, environment };

@@ -3,6 +3,10 @@
 export { openApiDocument } from "./openapi.ts";
 export type { Answer, Body, Method, Operation, Parameters, Query, Result } from "./operation.ts";
 export { type OperationName, operations, type Operations } from "./operations.ts";
+export type { environmentOperations } from "./operations/environment-operations.ts";
+export type { projectOperations } from "./operations/project-operations.ts";
+export type { serverOperations } from "./operations/server-operations.ts";
+export type { userOperations } from "./operations/user-operations.ts";
 export type { RestoreInput } from "./shapes/backup.ts";
 export type { Problem } from "./shapes/problem.ts";
 export type { DataRetention, ProjectSettingsPatch, RetentionPatch, RetentionShape } from "./shapes/settings.ts";

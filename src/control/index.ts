@@ -5,7 +5,7 @@
 export type { Backup, EnvironmentStatus, EnvironmentType } from "../engine/index.ts";
 export type { Access } from "./access/access.ts";
 export type { ApiToken, ApiTokens } from "./access/api-tokens.ts";
-export type { AuditedChange, AuditEntry, AuditTrail, Author } from "./access/audit-trail.ts";
+export type { AuditedChange, AuditEntry, AuditTrail } from "./access/audit-trail.ts";
 export {
   type EnvironmentAction,
   environmentActions,

@@ -80,7 +80,8 @@ function filterOf(query: Query<Operations["listActivities"]>): ActivityFilter | 
   const results = listOf(query.result);
   const knownTypes = activityTypes.filter((type) => types.includes(type));
   const knownStates = activityStates.filter((state) => states.includes(state));
-  if ((types.length > 0 && knownTypes.length === 0) || (states.length > 0 && knownStates.length === 0)) return undefined;
+  if ((types.length > 0 && knownTypes.length === 0) || (states.length > 0 && knownStates.length === 0))
+    return undefined;
   const [result] = results;
   return {
     limit: query.count ?? defaultCount,
@@ -133,7 +134,11 @@ async function cancel(
 }
 
 function logOf(
-  request: { readonly services: ApiServices; readonly query: Query<Operations["getActivityLog"]>; readonly signal: AbortSignal },
+  request: {
+    readonly services: ApiServices;
+    readonly query: Query<Operations["getActivityLog"]>;
+    readonly signal: AbortSignal;
+  },
   { view, activity }: Found,
 ): Result<Operations["getActivityLog"]> {
   const { start_at: from, max_items: most, max_delay: seconds } = request.query;

@@ -1,14 +1,10 @@
 import { type BackupId, HoldfastError, newBackupId } from "../../base/index.ts";
 import type { Backup, CatalogEnvironment } from "../../control/index.ts";
-import type { environmentOperations, Operations, Result } from "../../contract/index.ts";
+import type { environmentOperations, Operations } from "../../contract/index.ts";
 import type { ProjectView } from "../caller.ts";
 import type { Handler, Handlers } from "../operation-handlers.ts";
 import { accepted } from "../representation/activity-representation.ts";
-import {
-  type BackupOffers,
-  representBackup,
-  representBackupDetails,
-} from "../representation/backup-representation.ts";
+import { type BackupOffers, representBackup, representBackupDetails } from "../representation/backup-representation.ts";
 import { requestActivity } from "../request-activity.ts";
 import type { ApiServices } from "../server-facts.ts";
 
@@ -154,4 +150,3 @@ async function find(services: ApiServices, environment: CatalogEnvironment, id: 
   if (backup?.environment === environment.id) return backup;
   throw new HoldfastError("BACKUP_NOT_FOUND", `The environment ${environment.id} has no backup ${JSON.stringify(id)}.`);
 }
-

@@ -45,7 +45,11 @@ export const environmentHandlers: Handlers<Names> = {
         remedy: "Its title, type and parent are in the server's configuration file.",
       });
     }
-    const change = { active: environment.status === "paused" ? "resume" : "activate", inactive: "deactivate", paused: "pause" } as const;
+    const change = {
+      active: environment.status === "paused" ? "resume" : "activate",
+      inactive: "deactivate",
+      paused: "pause",
+    } as const;
     return changeStatus(services, caller, view, environment, change[body.status]);
   },
 
@@ -81,8 +85,12 @@ async function changeStatus(
   environment: CatalogEnvironment,
   action: StatusChange,
 ): Promise<Result<Operations["activateEnvironment"]>> {
-  if (action === "deactivate" && mainEnvironment(await services.catalog.projects.environments(view.id))?.id === environment.id) {
-    throw new HoldfastError("INPUT_INVALID", `${environment.id} is the project's main environment, which stays active.`);
+  const declared = (await services.catalog.projects.environments(view.id)).filter((one) => one.declared);
+  if (action === "deactivate" && mainEnvironment(declared)?.id === environment.id) {
+    throw new HoldfastError(
+      "INPUT_INVALID",
+      `${environment.id} is the project's main environment, which stays active.`,
+    );
   }
   const activity = await requestActivity(services, caller, view, environment, {
     type: `environment.${action}` satisfies ActivityType,

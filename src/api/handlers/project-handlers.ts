@@ -92,10 +92,7 @@ export const projectHandlers: Handlers<keyof typeof projectOperations> = {
     if (parameters.user !== caller.user.id) view.assertMay("viewAccess");
     const grant = await caller.access.projectAccess.get(view.id, parameters.user as UserId);
     if (grant !== undefined) return representGrant(grant, { edit: view.may("editAccess") });
-    throw new HoldfastError(
-      "USER_NOT_FOUND",
-      `The project ${view.id} has no user ${JSON.stringify(parameters.user)}.`,
-    );
+    throw new HoldfastError("USER_NOT_FOUND", `The project ${view.id} has no user ${JSON.stringify(parameters.user)}.`);
   },
 
   updateUserAccess: async ({ caller, parameters, body }) => {

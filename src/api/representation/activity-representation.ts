@@ -49,5 +49,11 @@ export function accepted(activity: Activity, offers: { readonly cancel: boolean 
   return { status: "Accepted", code: 202, _embedded: { activities: [representActivity(activity, offers)] } };
 }
 
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
 const htmlOf = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character);

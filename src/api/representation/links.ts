@@ -15,8 +15,6 @@ export type Links = Record<string, { readonly href: string }>;
 /** HAL links; those that are undefined or false are left out. */
 export function links(entries: Readonly<Record<string, string | false | undefined>>): Links {
   return Object.fromEntries(
-    Object.entries(entries).flatMap(([name, href]) =>
-      href === undefined || href === false ? [] : [[name, { href }]],
-    ),
+    Object.entries(entries).flatMap(([name, href]) => (href === undefined || href === false ? [] : [[name, { href }]])),
   );
 }

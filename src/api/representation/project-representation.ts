@@ -108,7 +108,8 @@ export function representEnvironment(
       "#edit": may("edit") && self,
       "#backup": may("backUp") && facts.mayBackUp && status === "active" && `${self}/backup`,
       "#activate": may("activate") && status === "inactive" && `${self}/activate`,
-      "#deactivate": may("deactivate") && !facts.isMain && (status === "active" || status === "paused") && `${self}/deactivate`,
+      "#deactivate":
+        may("deactivate") && !facts.isMain && (status === "active" || status === "paused") && `${self}/deactivate`,
       "#pause": may("pause") && status === "active" && `${self}/pause`,
       "#resume": may("resume") && status === "paused" && `${self}/resume`,
     }),

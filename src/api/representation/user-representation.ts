@@ -45,7 +45,10 @@ export function representUserReference(user: User) {
   };
 }
 
-export function representGrant(grant: ProjectGrant, offers: { readonly edit: boolean }): Result<Operations["getUserAccess"]> {
+export function representGrant(
+  grant: ProjectGrant,
+  offers: { readonly edit: boolean },
+): Result<Operations["getUserAccess"]> {
   const self = `${hrefs.project(grant.project)}/user-access/${encodeURIComponent(grant.user)}`;
   return {
     project_id: grant.project,

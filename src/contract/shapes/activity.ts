@@ -13,7 +13,7 @@ export const activity = named(
     /** "environment.backup", "environment.restore", ... */
     type: z.string(),
     /** What was asked for. */
-    parameters: z.record(z.string(), z.json()),
+    parameters: z.record(z.string(), z.unknown()),
     project: id,
     environments: z.array(id),
     state: activityState,
@@ -30,7 +30,7 @@ export const activity = named(
     /** Always empty; the log is behind the link `log`. */
     log: z.string(),
     /** `user`, `environment`, `backup_name`, and `failure`, `outcome` once it has ended. */
-    payload: z.record(z.string(), z.json()),
+    payload: z.record(z.string(), z.unknown()),
     /** As HTML. */
     description: z.string(),
     /** As plain text. */

@@ -93,6 +93,6 @@ export const capabilities = named(
     source_operations: z.strictObject({ enabled: z.boolean() }),
     runtime_operations: z.strictObject({ enabled: z.boolean() }),
     autoscaling: z.strictObject({ enabled: z.boolean() }),
-    integrations: z.strictObject({ enabled: z.boolean(), config: z.record(z.string(), z.json()) }),
+    integrations: z.strictObject({ enabled: z.boolean(), config: z.record(z.string(), z.unknown()) }),
   }),
 );

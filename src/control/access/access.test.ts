@@ -6,11 +6,11 @@ import { type Clock, type ErrorCode, isHoldfastError, type ProjectId } from "../
 import { type PostgresqlServer, startPostgresql } from "../../services/conformance/index.ts";
 import { type CatalogPlace, type OpenCatalog, openCatalog } from "../catalog/open-catalog.ts";
 import type { Access } from "./access.ts";
-import type { Author } from "./audit-trail.ts";
+import type { Actor } from "../activities/activity.ts";
 import type { UserId } from "./users.ts";
 
 const shop = "shop" as ProjectId;
-const author: Author = { id: "", name: "the test", address: "192.0.2.7", requestId: "request-1" };
+const author: Actor = { id: "", name: "the test", address: "192.0.2.7", requestId: "request-1" };
 const password = "correct horse battery staple";
 
 let folder: string;

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { HoldfastError } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { ApiTokenRow } from "./access-schema.ts";
-import { type Author, writeAuditEntry } from "./audit-trail.ts";
+import type { Actor } from "../activities/activity.ts";
+import { writeAuditEntry } from "./audit-trail.ts";
 import { newSecret } from "./secret.ts";
 import { type UserId, userRow } from "./users.ts";
 
@@ -52,7 +53,7 @@ export class ApiTokens {
   }
 
   /** `secret` is the token: this is the only time that it is there. @throws HoldfastError USER_NOT_FOUND */
-  create(user: UserId, name: string, author: Author): Promise<ApiToken & { readonly secret: string }> {
+  create(user: UserId, name: string, author: Actor): Promise<ApiToken & { readonly secret: string }> {
     return this.#database.change(async (transaction) => {
       const nowMs = this.#database.clock.now().getTime();
       const { email } = await userRow(transaction, user);
@@ -77,7 +78,7 @@ export class ApiTokens {
   }
 
   /** What it was exchanged for ends with it, at once. @throws HoldfastError TOKEN_NOT_FOUND */
-  delete(user: UserId, id: string, author: Author): Promise<void> {
+  delete(user: UserId, id: string, author: Actor): Promise<void> {
     return this.#database.change(async (transaction) => {
       const row = await transaction
         .deleteFrom("api_tokens")

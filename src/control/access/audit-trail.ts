@@ -3,12 +3,6 @@ import type { Actor } from "../activities/activity.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { AuditRow, CatalogQueries } from "../catalog/catalog-schema.ts";
 
-/** Who makes a change, and from where. */
-export interface Author extends Actor {
-  /** Of the HTTP request, as the server's log has it, too. */
-  readonly requestId?: string;
-}
-
 /** What was changed (spec A4). */
 export interface AuditedChange {
   /** "backup.create", "api-token.delete": what, then what happened to it. */
@@ -24,7 +18,7 @@ export interface AuditedChange {
 export interface AuditEntry extends AuditedChange {
   readonly id: string;
   readonly at: Date;
-  readonly author: Author;
+  readonly author: Actor;
 }
 
 export interface AuditFilter {
@@ -64,7 +58,7 @@ export class AuditTrail {
 export async function writeAuditEntry(
   transaction: CatalogQueries,
   nowMs: number,
-  author: Author,
+  author: Actor,
   change: AuditedChange,
 ): Promise<void> {
   await transaction

@@ -1,7 +1,8 @@
 import { HoldfastError, type ProjectId } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { ProjectAccessRow } from "./access-schema.ts";
-import { type Author, writeAuditEntry } from "./audit-trail.ts";
+import type { Actor } from "../activities/activity.ts";
+import { writeAuditEntry } from "./audit-trail.ts";
 import { type ProjectPermission, projectPermissions, type ProjectRights } from "./permissions.ts";
 import { type User, type UserId, userNotFound, userOf, userRow } from "./users.ts";
 
@@ -76,7 +77,7 @@ export class ProjectAccess {
     project: ProjectId,
     user: UserId,
     permissions: readonly ProjectPermission[],
-    author: Author,
+    author: Actor,
   ): Promise<ProjectGrant> {
     const wanted = projectPermissions.filter((permission) => permissions.includes(permission));
     if (wanted.length === 0) {
@@ -115,7 +116,7 @@ export class ProjectAccess {
   }
 
   /** @throws HoldfastError USER_NOT_FOUND */
-  remove(project: ProjectId, user: UserId, author: Author): Promise<void> {
+  remove(project: ProjectId, user: UserId, author: Actor): Promise<void> {
     return this.#database.change(async (transaction) => {
       const { numDeletedRows } = await transaction
         .deleteFrom("project_access")

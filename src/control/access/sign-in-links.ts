@@ -1,7 +1,8 @@
 import { HoldfastError } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries } from "../catalog/catalog-schema.ts";
-import { type Author, writeAuditEntry } from "./audit-trail.ts";
+import type { Actor } from "../activities/activity.ts";
+import { writeAuditEntry } from "./audit-trail.ts";
 import { hashPassword } from "./password-hash.ts";
 import { hashSecret, newSecret } from "./secret.ts";
 import { countAdministrators, insertUser, type User, type UserId, userOf, userRow } from "./users.ts";
@@ -35,7 +36,7 @@ export class SignInLinks {
   }
 
   /** The secret of a link with which a person sets a new password. @throws HoldfastError USER_NOT_FOUND, INPUT_INVALID */
-  createFor(user: UserId, author: Author): Promise<string> {
+  createFor(user: UserId, author: Actor): Promise<string> {
     return this.#database.change(async (transaction) => {
       const { email, kind } = await userRow(transaction, user);
       if (kind !== "person") {
@@ -64,7 +65,7 @@ export class SignInLinks {
   async use(
     secret: string,
     given: { readonly password: string; readonly email?: string; readonly displayName?: string },
-    author: Author,
+    author: Actor,
   ): Promise<User> {
     if ((await this.find(secret)) === undefined) throw linkGone();
     const passwordHash = await hashPassword(given.password);

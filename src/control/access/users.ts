@@ -3,7 +3,8 @@ import { HoldfastError } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries } from "../catalog/catalog-schema.ts";
 import type { UserRow } from "./access-schema.ts";
-import { type Author, writeAuditEntry } from "./audit-trail.ts";
+import type { Actor } from "../activities/activity.ts";
+import { writeAuditEntry } from "./audit-trail.ts";
 
 declare const brand: unique symbol;
 /** A UUID. */
@@ -72,7 +73,7 @@ export class Users {
   }
 
   /** @throws HoldfastError USER_EXISTS, INPUT_INVALID */
-  create(user: NewUser, author: Author): Promise<User> {
+  create(user: NewUser, author: Actor): Promise<User> {
     return this.#database.change((transaction) =>
       insertUser(transaction, { ...user, passwordHash: null }, this.#database.clock.now().getTime(), author),
     );
@@ -82,7 +83,7 @@ export class Users {
   update(
     id: UserId,
     change: { readonly displayName?: string; readonly administrator?: boolean },
-    author: Author,
+    author: Actor,
   ): Promise<User> {
     return this.#database.change(async (transaction) => {
       const nowMs = this.#database.clock.now().getTime();
@@ -106,7 +107,7 @@ export class Users {
   }
 
   /** Their tokens, sessions and permissions go with them. @throws HoldfastError USER_NOT_FOUND, INPUT_INVALID */
-  delete(id: UserId, author: Author): Promise<void> {
+  delete(id: UserId, author: Actor): Promise<void> {
     return this.#database.change(async (transaction) => {
       const row = await userRow(transaction, id);
       await assertNotLastAdministrator(transaction, row);
@@ -128,7 +129,7 @@ export async function insertUser(
   transaction: CatalogQueries,
   user: NewUser & { readonly passwordHash: string | null },
   nowMs: number,
-  author: Author,
+  author: Actor,
 ): Promise<User> {
   const email = normalEmail(user.email);
   if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) {

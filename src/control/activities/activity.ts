@@ -76,6 +76,8 @@ export interface Actor {
   readonly name: string;
   /** Where the request came from; null for the server itself and for commands in their own process. */
   readonly address: string | null;
+  /** Of the HTTP request, as the server's log has it, too. */
+  readonly requestId?: string;
 }
 
 export const hasEnded = ({ state }: Pick<Activity, "state">): boolean => state === "complete" || state === "cancelled";

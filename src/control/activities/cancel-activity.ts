@@ -1,4 +1,5 @@
-import { HoldfastError, newOperationId, type ProjectId } from "../../base/index.ts";
+import { HoldfastError, type ProjectId } from "../../base/index.ts";
+import { writeAuditEntry } from "../access/audit-trail.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { Activity, ActivityId, Actor } from "./activity.ts";
 import { activityColumns, activityOf } from "./activity-row.ts";
@@ -48,21 +49,12 @@ export function cancelActivity(
           }
         : { cancel_requested_at: row.cancel_requested_at ?? now, updated_at: now };
     await queries.updateTable("activities").set(change).where("project", "=", project).where("id", "=", id).execute();
-    await queries
-      .insertInto("audit")
-      .values({
-        id: newOperationId(),
-        at: now,
-        project,
-        environment: row.environment,
-        actor: actor.id,
-        actor_name: actor.name,
-        address: actor.address,
-        action: "activity.cancel",
-        target: id,
-        detail: "{}",
-      })
-      .execute();
+    await writeAuditEntry(queries, now, actor, {
+      action: "activity.cancel",
+      project,
+      environment: row.environment,
+      subject: id,
+    });
     tell({ project, id });
     return activityOf({ ...row, ...change });
   });

@@ -1,4 +1,5 @@
-import { type EnvironmentId, HoldfastError, newOperationId, type ProjectId } from "../../base/index.ts";
+import { type EnvironmentId, type Facts, HoldfastError, newOperationId, type ProjectId } from "../../base/index.ts";
+import { writeAuditEntry } from "../access/audit-trail.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { ActivityRow, CatalogQueries } from "../catalog/catalog-schema.ts";
 import type { Activity, ActivityId, ActivityType, Actor, JsonObject } from "./activity.ts";
@@ -170,20 +171,20 @@ function newRow(request: NewActivity, actor: Actor, priority: number, now: numbe
   };
 }
 
-async function writeAudit(queries: CatalogQueries, row: ActivityRow, actor: Actor): Promise<void> {
-  await queries
-    .insertInto("audit")
-    .values({
-      id: newOperationId(),
-      at: row.created_at,
-      project: row.project,
-      environment: row.environment,
-      actor: actor.id,
-      actor_name: actor.name,
-      address: actor.address,
-      action: row.type,
-      target: row.id,
-      detail: row.parameters,
-    })
-    .execute();
+function writeAudit(queries: CatalogQueries, row: ActivityRow, actor: Actor): Promise<void> {
+  return writeAuditEntry(queries, row.created_at, actor, {
+    action: row.type,
+    project: row.project,
+    environment: row.environment,
+    subject: row.id,
+    facts: primitives(JSON.parse(row.parameters) as JsonObject),
+  });
 }
+
+const primitives = (values: JsonObject): Facts =>
+  Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [
+      key,
+      typeof value === "object" && value !== null ? JSON.stringify(value) : value,
+    ]),
+  );

@@ -35,7 +35,11 @@ describe("data retention", () => {
   test("says how many manual backups are kept, 0 being no limit, and cannot allow what the profile forbids", () => {
     expect(manualPolicy("upsun", "production", undefined).count).toBe(2);
     expect(manualPolicy("upsun", "production", { production: { default_config: { manual_count: 7 } } }).count).toBe(7);
-    expect(manualPolicy("upsun", "production", { production: { default_config: { manual_count: 0 } } }).count).toBeUndefined();
-    expect(manualPolicy("commerce-pro", "production", { production: { default_config: { manual_count: 7 } } }).allowed).toBe(false);
+    expect(
+      manualPolicy("upsun", "production", { production: { default_config: { manual_count: 0 } } }).count,
+    ).toBeUndefined();
+    expect(
+      manualPolicy("commerce-pro", "production", { production: { default_config: { manual_count: 7 } } }).allowed,
+    ).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import type { EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { EnvironmentStatus, EnvironmentType } from "../../engine/index.ts";
-import type { JsonValue } from "../activities/activity.ts";
+import type { Actor, JsonValue } from "../activities/activity.ts";
+import { writeAuditEntry } from "../access/audit-trail.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries, EnvironmentRow } from "../catalog/catalog-schema.ts";
 import type { DeclaredEnvironment, DeclaredProject } from "./declaration.ts";
@@ -127,6 +128,7 @@ export class ProjectStore {
   changeSettings(
     project: ProjectId,
     change: (settings: ReadonlyMap<string, JsonValue>) => ReadonlyMap<string, JsonValue | undefined>,
+    author: Actor,
   ): Promise<ReadonlyMap<string, JsonValue>> {
     return this.#database.change(async (queries) => {
       const now = await this.#database.nowMs(queries);
@@ -135,6 +137,12 @@ export class ProjectStore {
       const rows = await queries.selectFrom("settings").selectAll().where("project", "=", project).execute();
       const settings = new Map(rows.map(({ key, value }) => [key, JSON.parse(value) as JsonValue]));
       for (const [key, value] of change(new Map(settings))) {
+        await writeAuditEntry(queries, now, author, {
+          action: "settings.update",
+          project,
+          subject: key,
+          facts: { value: value === undefined ? null : JSON.stringify(value) },
+        });
         if (value === undefined) {
           settings.delete(key);
           await queries.deleteFrom("settings").where("project", "=", project).where("key", "=", key).execute();

@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { Operation } from "../../contract/index.ts";
+
+const securityHeaders = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+} as const;
+
+export function writeJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  writeText(response, status, "application/json", JSON.stringify(body), headers);
+}
+
+export function writeText(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const bytes = Buffer.from(text);
+  response.writeHead(status, {
+    ...securityHeaders,
+    "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type,
+    "content-length": bytes.length,
+    ...headers,
+  });
+  // Node leaves the body out of an answer to HEAD.
+  response.end(bytes);
+}
+
+/**
+ * Writes what a handler handed back. Lines are written as they come, no faster than they are read.
+ * @param headers for pages
+ */
+export async function writeAnswer(
+  response: ServerResponse,
+  answer: Operation["answer"],
+  result: unknown,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  if ("shape" in answer) writeJson(response, answer.status, result, headers);
+  else if ("text" in answer) writeText(response, answer.status, answer.text, String(result), headers);
+  else if ("lines" in answer) await writeLines(response, result as AsyncIterable<unknown>);
+  else response.writeHead(answer.status, securityHeaders).end();
+}
+
+async function writeLines(response: ServerResponse, lines: AsyncIterable<unknown>): Promise<void> {
+  response.writeHead(200, { ...securityHeaders, "content-type": "application/x-ndjson", "x-accel-buffering": "no" });
+  response.flushHeaders();
+  if (response.req.method === "HEAD") {
+    response.end();
+    return;
+  }
+  for await (const line of lines) {
+    if (response.destroyed) return;
+    if (!response.write(`${JSON.stringify(line)}\n`))
+      await Promise.race([once(response, "drain"), once(response, "close")]);
+  }
+  response.end();
+}
