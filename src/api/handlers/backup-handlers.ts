@@ -27,8 +27,8 @@ const create: Handler<Operations["createBackup"]> = async ({ caller, services, p
   const kind = live ? "live backup" : "backup";
   const activity = await requestActivity(services, caller, view, environment, {
     type: "environment.backup",
-    parameters: { backup: id, live },
-    payload: { backup_name: id, safe: !live },
+    parameters: { safe: !live, automated: false, expires_at: null },
+    payload: { backup_name: id },
     text: `${caller.user.displayName} created a ${kind} of ${environment.title}`,
   });
   return accepted(activity, { cancel: true });
@@ -83,6 +83,7 @@ export const backupHandlers: Handlers<Names> = {
       parameters: {
         backup: backup.id,
         source_environment: source.environment.id,
+        environment_name: environment.id,
         restore_code: body.restore_code ?? true,
         restore_resources: body.restore_resources ?? true,
         resources_init: body.resources?.init ?? null,

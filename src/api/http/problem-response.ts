@@ -64,17 +64,11 @@ export function problemResponse(error: unknown, requestId: string, oauth: boolea
 }
 
 function headersFor(error: HoldfastError | undefined): Record<string, string> {
-  switch (error?.code) {
-    case "SIGN_IN_REQUIRED":
-      return { "www-authenticate": "Bearer" };
-    case "METHOD_NOT_ALLOWED":
-      return { allow: String(error.facts["allow"] ?? "") };
-    case "TOO_MANY_REQUESTS":
-      return { "retry-after": String(error.facts["retryAfterSeconds"] ?? 60) };
-    case "REQUEST_TOO_LARGE":
-      // The rest of the body is not read.
-      return { connection: "close" };
-    default:
-      return {};
-  }
+  const code = error?.code;
+  if (code === "SIGN_IN_REQUIRED") return { "www-authenticate": "Bearer" };
+  if (code === "METHOD_NOT_ALLOWED") return { allow: String(error?.facts["allow"] ?? "") };
+  if (code === "TOO_MANY_REQUESTS") return { "retry-after": String(error?.facts["retryAfterSeconds"] ?? 60) };
+  // The rest of the body is not read.
+  if (code === "REQUEST_TOO_LARGE") return { connection: "close" };
+  return {};
 }
