@@ -15,6 +15,7 @@ import { registerGateway } from "./offline/gateway-command.ts";
 import { registerInit } from "./offline/init-command.ts";
 import { registerKeyCommands } from "./offline/key-commands.ts";
 import { registerRepoPrune } from "./offline/repo-prune-command.ts";
+import { registerRepoStats } from "./offline/repo-stats-command.ts";
 import { registerRepoRepair } from "./offline/repo-repair-command.ts";
 import { registerRepositoryCommands } from "./offline/repository-commands.ts";
 import type { Invocation } from "./offline/session.ts";
@@ -97,6 +98,7 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerBackupFiles(program, run);
   registerBackupDownload(program, run);
   registerRepositoryCommands(program, run);
+  registerRepoStats(program, run);
   registerRepoPrune(program, run);
   registerRepoRepair(program, run);
   registerKeyCommands(program, run);

@@ -127,6 +127,10 @@ describe("backups", () => {
     expect((await holdfast("backup:get -P id")).out).toBe(`${id}\n`);
     expect((await holdfast(`backup:get ${id}`)).out).toContain("\nsafe: false\n");
     expect((await holdfast("backup:get -P nonsense")).exit).toBe(1);
+    expect(JSON.parse((await holdfast(`backup:get ${id} --format json`)).out)).toMatchObject({
+      sizes: { bytes: expect.any(Number), bytes_stored: expect.any(Number) },
+    });
+    expect(Number((await holdfast("backup:get -P sizes.bytes_unique")).out)).toBeGreaterThan(0);
     expect((await holdfast("backup:get aaaaaaaaaaaaaaaaaaaaaaaaaa")).err).toContain("BACKUP_NOT_FOUND");
   });
 
@@ -225,8 +229,8 @@ interface PruneJson {
   readonly deleted: { readonly packs: number; readonly bytes: number };
 }
 
-async function storedBytes(): Promise<number> {
-  return (JSON.parse((await holdfast("repo:stats --format json")).out) as { bytes_stored: number }).bytes_stored;
+async function bytesOf(figure: "bytes_stored" | "bytes_used"): Promise<number> {
+  return (JSON.parse((await holdfast("repo:stats --format json")).out) as Record<string, number>)[figure] ?? Number.NaN;
 }
 
 describe("the repository", () => {
@@ -238,24 +242,35 @@ describe("the repository", () => {
     expect((await holdfast("repo:check --read-data 7")).exit).toBe(1);
     const stats = JSON.parse((await holdfast("repo:stats --format json")).out) as { snapshots: number };
     expect(stats.snapshots).toBeGreaterThan(0);
+    const shown = (await holdfast("repo:stats")).out;
+    expect(shown).toMatch(/\| deduplication_ratio +\| +\d+\.\d\d \|/);
+    expect(shown).toMatch(
+      /\| Created +\| Backup ID +\| Environment \| +Size \| +Stored \| Unique \| +New \| So far \|/,
+    );
+    const [header, ...rows] = (await holdfast("repo:stats --format csv")).out.trim().split("\n");
+    expect(header).toBe("Created,Backup ID,Environment,Size,Stored,Unique,New,So far");
+    expect(rows).toHaveLength(stats.snapshots);
     expect((await holdfast("repo:unlock")).err).toContain("Removed 0 locks.");
   });
 
   test("is pruned: what a deleted backup alone needed is freed", async () => {
     const id = await createLive();
+    const unique = Number((await holdfast(`backup:get ${id} -P sizes.bytes_unique`)).out);
+    const usedBefore = await bytesOf("bytes_used");
     expect((await holdfast(`backup:delete ${id} -y`)).exit).toBe(0);
+    expect(await bytesOf("bytes_used")).toBe(usedBefore - unique);
     const planned = JSON.parse((await holdfast("repo:prune --dry-run --safety-time 0 --format json")).out) as PruneJson;
     expect(planned.plan.bytes_freed).toBeGreaterThan(0);
     expect(planned.deleted.packs).toBe(0);
     const marked = await holdfast("repo:prune");
     expect(marked.out).toMatch(/marked as unneeded +\| +[1-9]/);
     expect(marked.err).toContain("Deleted 0 packs");
-    const before = await storedBytes();
+    const before = await bytesOf("bytes_stored");
     const pruned = JSON.parse(
       (await holdfast("repo:prune --safety-time 0 --max-unused 0 --format json")).out,
     ) as PruneJson;
     expect(pruned.deleted.bytes).toBeGreaterThan(0);
-    expect(await storedBytes()).toBeLessThan(before);
+    expect(await bytesOf("bytes_stored")).toBeLessThan(before);
     expect((await holdfast("repo:check --read-data")).exit).toBe(0);
     expect((await holdfast("repo:prune --max-unused 101%")).exit).toBe(1);
     expect((await holdfast("repo:prune --safety-time soon")).exit).toBe(1);

@@ -14,6 +14,8 @@ export type {
   RepositoryStats,
   RepositoryWriter,
   Snapshot,
+  SnapshotSizes,
+  StatsOptions,
   StoredTree,
   TreeChild,
   TreeStats,

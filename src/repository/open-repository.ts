@@ -29,9 +29,10 @@ import type {
   RepositoryStats,
   RepositoryWriter,
   Snapshot,
+  StatsOptions,
 } from "./repository.ts";
 import { loadSnapshots } from "./snapshot/snapshot-list.ts";
-import { computeStats } from "./stats.ts";
+import { computeStats } from "./stats/compute-stats.ts";
 import { TreeReader } from "./tree/tree-reader.ts";
 import { UnpackedFiles } from "./unpacked-files.ts";
 import { ReadBack } from "./writer/read-back.ts";
@@ -127,8 +128,12 @@ export class OpenRepository implements Repository {
     return await this.#underLock(false, check, options.signal, "check");
   }
 
-  async stats(): Promise<RepositoryStats> {
-    return await this.#underLock(false, () => computeStats(this.#files, this.#parts.sealer), undefined, "check");
+  async stats(options: StatsOptions = {}): Promise<RepositoryStats> {
+    const compute = (lost: AbortSignal): Promise<RepositoryStats> => {
+      const signal = joinSignals(lost, options.signal);
+      return computeStats(this.#files, this.#parts.sealer, { ...options, signal });
+    };
+    return await this.#underLock(false, compute, options.signal, "check");
   }
 
   async keys(): Promise<readonly KeyInfo[]> {

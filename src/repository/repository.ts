@@ -153,6 +153,12 @@ export interface CheckOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+export interface StatsOptions {
+  readonly signal?: AbortSignal;
+  /** Snapshots that have been measured. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 export interface RepositoryStats {
   readonly snapshots: number;
   readonly packs: number;
@@ -163,6 +169,25 @@ export interface RepositoryStats {
   readonly bytesUncompressed: number;
   /** Sum of all files of all snapshots. */
   readonly bytesInSnapshots: number;
+  /** Of the blobs that any snapshot needs: as stored, before compression, and of that without directories. */
+  readonly bytesUsed: number;
+  readonly bytesUsedUncompressed: number;
+  readonly bytesUsedData: number;
+  /** Oldest first. */
+  readonly sizes: readonly SnapshotSizes[];
+}
+
+/** What a snapshot takes. Stored bytes are those of blobs with their lines in packs' headers. */
+export interface SnapshotSizes {
+  readonly snapshot: Snapshot;
+  /** Sum of all its files. */
+  readonly bytes: number;
+  /** What it would take by itself: its blobs, each once, as stored. */
+  readonly bytesStored: number;
+  /** Of these, what no other snapshot needs: a prune frees it once this snapshot is gone. */
+  readonly bytesUnique: number;
+  /** Of these, what no earlier snapshot has: by so much the repository grew with it. */
+  readonly bytesNew: number;
 }
 
 export interface LockInfo {
@@ -203,7 +228,8 @@ export interface Repository {
   forget(id: HexId): Promise<void>;
 
   check(options?: CheckOptions): Promise<CheckReport>;
-  stats(): Promise<RepositoryStats>;
+  /** Reads indexes and directories, no file contents. @throws HoldfastError REPOSITORY_DAMAGED, REPOSITORY_LOCKED, STORAGE_*, INTERRUPTED */
+  stats(options?: StatsOptions): Promise<RepositoryStats>;
   /**
    * Frees what no snapshot needs, beside writers and readers: marks it, and deletes what was marked a safety time ago.
    * Interrupted anywhere it loses nothing. @throws HoldfastError REPOSITORY_LOCKED, REPOSITORY_DAMAGED, STORAGE_*, INTERRUPTED

@@ -1,11 +1,15 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { HoldfastError } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError } from "../../base/index.ts";
+import type { Backup } from "../../engine/index.ts";
 import { addFormatOption } from "../output/data-options.ts";
+import { printable } from "../output/printable.ts";
 import { type Column, renderTable, type TableFormat } from "../output/table.ts";
 import type { RunCommand } from "../run-command.ts";
 import { backupJson } from "./backup-json.ts";
-import { type Invocation, sayDetail, Session } from "./session.ts";
+import { measure, sizesJson } from "./repo-stats-command.ts";
+import { type Invocation, say, sayDetail, Session } from "./session.ts";
+import { tagOf } from "./snapshot-text.ts";
 
 interface GetOptions {
   readonly property?: string;
@@ -35,12 +39,35 @@ async function get(invocation: Invocation, options: GetOptions, id: string | und
   await using session = await Session.open(invocation);
   const backup = await session.findBackup(session.chooseEnvironment(), id);
   if (id === undefined) sayDetail(invocation, `The newest backup: ${backup.id}`);
-  const data = backupJson(
-    backup,
-    session.project.repository.replicas.map(({ name }) => name),
-  );
+  const replicas = session.project.repository.replicas.map(({ name }) => name);
+  const data = backupJson(backup, replicas);
+  // Measuring reads directories of all backups: not for who wants to know something else.
+  if (options.property === undefined || /^sizes(\.|$)/.test(options.property)) {
+    data["sizes"] = await sizesOf(invocation, session, backup);
+  }
   invocation.host.stdout.write(render(data, options));
   return 0;
+}
+
+/** Null, with a warning, if the repository does not tell. */
+async function sizesOf(
+  invocation: Invocation,
+  session: Session,
+  backup: Backup,
+): Promise<Record<string, number> | null> {
+  try {
+    const repository = await session.repository();
+    const { signal } = invocation.host;
+    const { sizes } = await measure(invocation, (onProgress) => repository.stats({ signal, onProgress }));
+    const found =
+      sizes.find(({ snapshot }) => snapshot.id === backup.snapshot) ??
+      sizes.find(({ snapshot }) => tagOf(snapshot, "backup") === backup.id);
+    return found === undefined ? null : sizesJson(found);
+  } catch (error) {
+    if (!isHoldfastError(error) || error.code === "INTERRUPTED") throw error;
+    say(invocation, `Warning: what the backup takes cannot be told: ${printable(error.message)}`);
+    return null;
+  }
 }
 
 function render(data: Record<string, unknown>, options: GetOptions): string {

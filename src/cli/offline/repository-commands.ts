@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { formatBytes, HoldfastError } from "../../base/index.ts";
-import type { AffectedSnapshot, CheckReport, DataCoverage, RepositoryStats } from "../../repository/index.ts";
-import { addDataOptions, addFormatOption, type DataOptions, renderData } from "../output/data-options.ts";
+import type { AffectedSnapshot, CheckReport, DataCoverage } from "../../repository/index.ts";
+import { addFormatOption } from "../output/data-options.ts";
 import { formatCount } from "../output/moment.ts";
 import { printable } from "../output/printable.ts";
-import type { Column, TableFormat } from "../output/table.ts";
+import type { TableFormat } from "../output/table.ts";
 import type { RunCommand } from "../run-command.ts";
 import { type Invocation, say, Session } from "./session.ts";
 import { boundedLines, snapshotJson, snapshotText } from "./snapshot-text.ts";
@@ -26,9 +26,6 @@ export function registerRepositoryCommands(program: Command, run: RunCommand): v
         parseShare,
       ),
   ).action(run((invocation, options: CheckCommandOptions) => check(invocation, options)));
-  addDataOptions(program.command("repo:stats").description("Show what the repository holds")).action(
-    run((invocation, options: DataOptions) => stats(invocation, options)),
-  );
   program
     .command("repo:unlock")
     .description("Remove locks that dead processes left behind")
@@ -161,45 +158,6 @@ const checkJson = (report: CheckReport, packsRead: number): Record<string, unkno
     bytes_total: report.coverage.bytesTotal,
     since: report.coverage.since?.toISOString() ?? null,
   },
-});
-
-interface Figure {
-  readonly name: string;
-  readonly text: string;
-}
-
-const figureColumns: readonly Column<Figure>[] = [
-  { name: "property", header: "Property", cell: ({ name }) => name },
-  { name: "value", header: "Value", align: "right", cell: ({ text }) => text },
-];
-
-async function stats(invocation: Invocation, options: DataOptions): Promise<number> {
-  await using session = await Session.open(invocation);
-  const repository = await session.repository();
-  const found = await repository.stats();
-  if (options.format === "json") {
-    invocation.host.stdout.write(
-      `${JSON.stringify({ location: repository.location, ...statsJson(found) }, null, 2)}\n`,
-    );
-    return 0;
-  }
-  const exact = options.format === "csv" || options.format === "tsv";
-  const rows = Object.entries(statsJson(found)).map(([name, value]) => ({
-    name,
-    text: name.startsWith("bytes") && !exact ? formatBytes(value) : String(value),
-  }));
-  const table = { columns: figureColumns, defaultColumns: ["property", "value"], rows, json: (row: Figure) => row };
-  invocation.host.stdout.write(renderData(table, options));
-  return 0;
-}
-
-const statsJson = (found: RepositoryStats): Record<string, number> => ({
-  snapshots: found.snapshots,
-  packs: found.packs,
-  blobs: found.blobs,
-  bytes_stored: found.bytesStored,
-  bytes_uncompressed: found.bytesUncompressed,
-  bytes_in_snapshots: found.bytesInSnapshots,
 });
 
 async function unlock(invocation: Invocation, all: boolean): Promise<number> {

@@ -91,6 +91,11 @@ export class BlobIndex {
     return this.#search(this.#head(), 0, type);
   }
 
+  /** Whether an entry is a tree's. */
+  isTree(entry: number): boolean {
+    return Atomics.load(this.#entries, entry * entryWords + packAt) >= treeBit;
+  }
+
   /** Where the blob of an entry lies; undefined for one that is claimed only. */
   locationOf(entry: number): BlobLocation | undefined {
     const base = entry * entryWords;

@@ -29,6 +29,10 @@ const maxUint32 = 0xffff_ffff;
 
 const entrySize = (compressed: boolean): number => (compressed ? compressedEntrySize : plainEntrySize);
 
+/** Bytes that a blob takes in its pack's header. */
+export const packEntryBytes = ({ uncompressedLength }: Pick<PackBlob, "uncompressedLength">): number =>
+  entrySize(uncompressedLength > 0);
+
 /** The plaintext of a pack's header. Blobs follow each other in the pack without gaps, in this order. */
 export function encodePackHeader(blobs: readonly Omit<PackBlob, "offset">[]): Buffer {
   let size = 0;
