@@ -33,8 +33,8 @@ export async function* activityLines(
     for (;;) {
       // Before the log is read: one that has ended gets no more of it.
       const activity = await activities.get(project, id);
-      const wanted = Math.min(pieceLength, from + maxLines - next);
-      const entries = wanted > 0 ? await activities.log(project, id, { from: next, limit: wanted }) : [];
+      const limit = Math.min(pieceLength, from + maxLines - next);
+      const entries = await activities.log(project, id, { from: next, limit });
       for (const { sequence, at, message } of entries) {
         const text = message.endsWith("\n") ? message : `${message}\n`;
         yield { _id: String(sequence), data: { timestamp: timestamp(at), message: text } };
@@ -42,7 +42,7 @@ export async function* activityLines(
       }
       if (entries.length === pieceLength) continue;
       if (activity === undefined || hasEnded(activity)) {
-        if (next - from >= maxLines && maxLines > 0) return;
+        if (next - from >= maxLines) return;
         const at = activity?.endedAt ?? activity?.updatedAt ?? new Date(0);
         yield { _id: String(next), data: { timestamp: timestamp(at), message: "" }, seal: true };
         return;

@@ -144,7 +144,7 @@ function logOf(
   const { start_at: from, max_items: most, max_delay: seconds } = request.query;
   return activityLines(request.services.catalog.activities, view.id, activity.id, {
     from: from ?? 0,
-    maxLines: most === undefined || most < 0 ? Infinity : most,
+    maxLines: most === undefined || most <= 0 ? Infinity : most,
     maxWaitMs: seconds === undefined || seconds < 0 ? Infinity : seconds * 1000,
     signal: request.signal,
   });

@@ -83,11 +83,12 @@ describe("a body", () => {
 });
 
 test("a query's parameters come once or several times, with or without brackets", () => {
-  expect(parseQuery("type=a&state%5B%5D=b&state[1]=c&__proto__=d")).toEqual(
+  expect(parseQuery("type=a&state%5B%5D=b&state[1]=c&__proto__=d&at=2026-11-21T04:12:00.5+00:00")).toEqual(
     Object.fromEntries([
       ["type", "a"],
       ["state", ["b", "c"]],
       ["__proto__", "d"],
+      ["at", "2026-11-21T04:12:00.5+00:00"],
     ]),
   );
 });

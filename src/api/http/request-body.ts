@@ -59,7 +59,9 @@ export function parseQuery(query: string): Readonly<Record<string, string | stri
   const found = new Map<string, string[]>();
   for (const [key, value] of new URLSearchParams(query)) {
     const name = key.replace(/\[\d*\]$/, "");
-    found.set(name, [...(found.get(name) ?? []), value]);
+    // Upsun's CLI leaves the plus of a time zone as it is, which in a query is a space.
+    const text = /^\d{4}-\d\d-\d\dT[\d:.]+ \d\d:\d\d$/.test(value) ? value.replace(" ", "+") : value;
+    found.set(name, [...(found.get(name) ?? []), text]);
   }
   return Object.fromEntries(
     Array.from(found, ([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),

@@ -10,6 +10,9 @@ type EnvironmentShape = Result<Operations["getEnvironment"]>;
 /** One installation is one organization; it has no page of its own. */
 export const organizationId = "holdfast";
 
+/** Upsun's CLI lists only the projects of its own vendor. */
+const vendor = "upsun";
+
 /** @param environments those that the caller may see */
 export function representProject(view: ProjectView, environments: readonly CatalogEnvironment[]): ProjectShape {
   const { id, title, createdAt, updatedAt } = view.project;
@@ -25,7 +28,7 @@ export function representProject(view: ProjectView, environments: readonly Catal
     default_branch: mainEnvironment(environments)?.id ?? null,
     status: { code: "provisioned", message: "ok" },
     timezone: "UTC",
-    vendor: "holdfast",
+    vendor,
     repository: { url: "" },
     subscription: { license_uri: "", plan: "" },
     _links: links({
@@ -51,7 +54,7 @@ export function representProjectReference(view: ProjectView) {
     status: "active",
     organization_id: organizationId,
     subscription_id: "",
-    vendor: "holdfast",
+    vendor,
     created_at: timestamp(createdAt),
     updated_at: timestamp(updatedAt),
   };

@@ -26,6 +26,7 @@ const activityQuery = z.object({
 const logQuery = z.object({
   /** The first line. Default 0. */
   start_at: z.coerce.number().int().min(0).max(1e9).optional(),
+  /** Lines at most; 0 and -1 for all. */
   max_items: z.coerce.number().int().min(-1).max(1e9).optional(),
   /** Seconds for which to wait for more; -1 for as long as it runs. Default: as long as it runs. */
   max_delay: z.coerce.number().min(-1).max(86_400).optional(),
