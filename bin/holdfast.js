@@ -9,6 +9,11 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// What was compiled once is kept beside the program, if that can be written.
+var program = process.getBuiltinModule("fs").realpathSync(process.argv[1]);
+process
+  .getBuiltinModule("module")
+  .enableCompileCache(process.getBuiltinModule("path").join(program, "../../dist/compile-cache"));
 // Until the program listens itself: nothing has been begun by then, so there is nothing to undo.
 var signals = ["SIGINT", "SIGTERM", "SIGHUP"];
 function interrupted() {

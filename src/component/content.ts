@@ -59,10 +59,12 @@ export interface PreviousEntries {
 /** Compares what is in a directory with what the previous backup has of it. Tell it of everything, ordered by name. */
 export interface DirectoryComparison {
   /**
-   * "same": all that a backup keeps of this entry, which is no directory, is as before, and its bytes are still in the
-   * repository. Otherwise what the previous backup has under this name, if anything, as in `PreviousEntries.list`.
+   * Whether all that a backup keeps of this entry, which is no directory, is as before, and its bytes are still in the
+   * repository. If not, `differs` has to be told, unless it is asked again with more of the metadata.
    */
-  next(name: Buffer, metadata: EntryMetadata, sizeBytes: number): "same" | PreviousEntry | undefined;
+  isSame(name: Buffer, metadata: EntryMetadata, sizeBytes: number): boolean;
+  /** There is an entry, no directory, that is not the same. What the previous backup has under its name, if anything. */
+  differs(name: Buffer): PreviousEntry | undefined;
   /** There is a directory of this name. */
   nextDirectory(name: Buffer): void;
   /** What the entries that are the same have in common; undefined if there are none. */

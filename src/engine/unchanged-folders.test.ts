@@ -114,7 +114,7 @@ async function held({ snapshot, stored, description }: Taken): Promise<unknown> 
 const names = (taken: Taken): string[] => taken.entries.map(({ path }) => path.toString());
 
 function makeTree(): void {
-  for (const folder of ["", "a/", "a/deep/", "b/", "c/", "d/"]) {
+  for (const folder of ["", "a/", "a/deep/", "b/", "c/", "d/", "e/"]) {
     for (const name of ["1", "2", "3 é"]) write(`${folder}${name}`, `${folder}${name}`);
   }
   symlinkSync("1", join(root, "b/link"));
@@ -134,7 +134,7 @@ describe("a folder that was backed up before", () => {
     const fourth = await take({ parent: third });
     expect(fourth.stored.id).toBe(third.stored.id);
     // A file with two names may be written to under the other.
-    const directories = ["", "a", "a/deep", "b", "c", "cache", "d", "empty", "shared"];
+    const directories = ["", "a", "a/deep", "b", "c", "cache", "d", "e", "empty", "shared"];
     expect(names(fourth)).toEqual([...directories, "shared/name", "shared/other name"]);
     expect(await held(fourth)).toEqual(await held(await take({})));
     expect((await repository.check({ readDataRatio: 1 })).findings).toEqual([]);
@@ -157,7 +157,10 @@ describe("a folder that was backed up before", () => {
         chmodSync(join(root, "a"), 0o711);
         rmSync(join(root, "c"), { recursive: true });
         write("c/2", "in another folder");
-        mkdirSync(join(root, "empty/late"));
+        // Another directory of the same name, with nothing in it.
+      rmSync(join(root, "e"), { recursive: true });
+      mkdirSync(join(root, "e"));
+      mkdirSync(join(root, "empty/late"));
         writeFileSync(join(root, "shared/other name"), "written to under its other name");
       };
       const second = await take({ parent: first, watch, afterPrepare });

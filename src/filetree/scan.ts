@@ -205,6 +205,8 @@ class TreeScan {
       if (this.#filter.excludesIn(path, name)) continue;
       let metadata: EntryMetadata;
       let stat: EntryStat;
+      let sizeBytes: number;
+      let isSame: boolean;
       try {
         stat = directory.lstat(name);
         const type = entryType(stat);
@@ -214,18 +216,23 @@ class TreeScan {
           items.push(name);
           continue;
         }
-        metadata = directory.metadata(name, stat, this.#owners);
+        sizeBytes = type === "file" ? Number(stat.size) : 0;
+        // What changes the attributes changes the change time as well: what had none has none.
+        metadata = directory.metadataWithoutXattrs(name, stat, this.#owners);
+        isSame = comparison.isSame(name, metadata, sizeBytes);
+        if (!isSame) {
+          metadata = directory.metadata(name, stat, this.#owners);
+          isSame = metadata.xattrs !== undefined && comparison.isSame(name, metadata, sizeBytes);
+        }
       } catch (error) {
         this.#missed(joinEntryPath(path, name), error);
         continue;
       }
       const isFile = metadata.type === "file";
-      const sizeBytes = isFile ? Number(stat.size) : 0;
-      const found = comparison.next(name, metadata, sizeBytes);
       digest.add(name, metadata, sizeBytes);
-      if (found !== "same") {
+      if (!isSame) {
         const entry = scannedEntry(joinEntryPath(path, name), metadata, stat);
-        const { content, stamp } = found ?? {};
+        const { content, stamp } = comparison.differs(name) ?? {};
         const isKnown = content !== undefined && stamp !== undefined && isFile && sameStamp(entry, stamp);
         items.push(isKnown ? { ...entry, content } : entry);
         continue;

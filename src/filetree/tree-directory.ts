@@ -62,8 +62,13 @@ export class TreeDirectory {
 
   /** Whatever a backup keeps of the child apart from its bytes; of the directory itself for the empty name. */
   metadata(name: Buffer, stat: EntryStat, owners: OwnerNames): EntryMetadata {
-    const type = entryType(stat);
     const xattrs = this.#xattrs(name);
+    const metadata = this.metadataWithoutXattrs(name, stat, owners);
+    return xattrs.length > 0 ? { ...metadata, xattrs } : metadata;
+  }
+
+  metadataWithoutXattrs(name: Buffer, stat: EntryStat, owners: OwnerNames): EntryMetadata {
+    const type = entryType(stat);
     const uid = Number(stat.uid);
     const gid = Number(stat.gid);
     const user = owners.user(uid);
@@ -82,7 +87,6 @@ export class TreeDirectory {
       links: type === "dir" ? 1 : Number(stat.nlink),
       ...(type === "symlink" ? { linkTarget: readlinkSync(this.child(name), { encoding: "buffer" }) } : {}),
       ...(type === "dev" || type === "chardev" ? { device: stat.rdev } : {}),
-      ...(xattrs.length > 0 ? { xattrs } : {}),
     };
   }
 

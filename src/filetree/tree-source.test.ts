@@ -226,7 +226,8 @@ describe("preparing a tree", () => {
       compare: async (directory) => {
         const entries = await previous.list(directory);
         return {
-          next: (name) => entries?.get(name.toString("latin1")),
+          isSame: () => false,
+          differs: (name) => entries?.get(name.toString("latin1")),
           nextDirectory: () => undefined,
           end: () => undefined,
         };

@@ -31,7 +31,7 @@ export class UnpackedFiles {
   }
 
   /** Saves JSON as a new file, durably, and returns its id. @throws HoldfastError STORAGE_* */
-  async save(type: UnpackedType, json: string): Promise<HexId> {
+  async save(type: UnpackedType, json: string | Uint8Array): Promise<HexId> {
     const stored = this.#sealer.seal(encodeUnpacked(json));
     const id = hexIdOf(stored);
     await this.backend.save({ type, name: id }, stored);

@@ -36,7 +36,7 @@ export function registerBackupCreate(program: Command, run: RunCommand): void {
 
 async function create(invocation: Invocation, options: CreateOptions, argument: string | undefined): Promise<number> {
   const { host } = invocation;
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const chosen = session.chooseEnvironment(argument);
   const { project } = session;
   const policy = manualBackupPolicy(project.profile, chosen.type);

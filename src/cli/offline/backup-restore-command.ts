@@ -80,7 +80,7 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
       { remedy: "Leave the option out, and set resources where the environment is made." },
     );
   }
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const origin = session.chooseEnvironment();
   const chosen = options.target === undefined ? origin : session.chooseEnvironment(options.target);
   const backup = await session.findBackup(origin, id, (one) => one.restorable && one.status === "CREATED");

@@ -64,14 +64,14 @@ export class Session implements AsyncDisposable {
   readonly config: Config;
   readonly project: ProjectConfig;
   readonly catalog: OpenCatalog;
-  #repository: Repository | undefined;
+  #repository: Promise<Repository> | undefined;
 
   private constructor(
     invocation: Invocation,
     config: Config,
     project: ProjectConfig,
     catalog: OpenCatalog,
-    repository: Repository | undefined,
+    repository: Promise<Repository> | undefined,
   ) {
     this.invocation = invocation;
     this.config = config;
@@ -80,20 +80,27 @@ export class Session implements AsyncDisposable {
     this.#repository = repository;
   }
 
-  /** @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, REPOSITORY_MISSING, STATE_UNUSABLE */
-  static async open(invocation: Invocation): Promise<Session> {
+  /**
+   * `needsRepository`: opens it beside everything else, as its password takes a while; errors come when it is asked for.
+   * @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, REPOSITORY_MISSING, STATE_UNUSABLE
+   */
+  static async open(invocation: Invocation, options: { readonly needsRepository?: boolean } = {}): Promise<Session> {
     const config = await openConfig(invocation);
     const project = chooseProject(config, invocation.options.project);
     // Before `init` it is the missing repository that has to be told, and nothing is made.
-    const repository = existsSync(config.stateDirectory)
-      ? undefined
-      : await invocation.composition.openRepository(config, project, invocation.host.signal);
+    const isNew = !existsSync(config.stateDirectory);
+    const repository =
+      isNew || options.needsRepository === true
+        ? invocation.composition.openRepository(config, project, invocation.host.signal)
+        : undefined;
+    repository?.catch(() => undefined);
     try {
+      if (isNew) await repository;
       await invocation.composition.createState(config);
       const catalog = await invocation.composition.openCatalog(config);
       return new Session(invocation, config, project, catalog, repository);
     } catch (error) {
-      await repository?.close();
+      await closeOpened(repository);
       throw error;
     }
   }
@@ -104,12 +111,12 @@ export class Session implements AsyncDisposable {
   }
 
   async repository(): Promise<Repository> {
-    this.#repository ??= await this.invocation.composition.openRepository(
+    this.#repository ??= this.invocation.composition.openRepository(
       this.config,
       this.project,
       this.invocation.host.signal,
     );
-    return this.#repository;
+    return await this.#repository;
   }
 
   /** The environment as the engine works on it, with its status from the catalog. */
@@ -158,11 +165,17 @@ export class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await this.#repository?.close();
+      await closeOpened(this.#repository);
     } finally {
       await this.catalog.close();
     }
   }
+}
+
+async function closeOpened(opening: Promise<Repository> | undefined): Promise<void> {
+  // Whoever asked for it has the error of one that could not be opened.
+  const repository = await opening?.catch(() => undefined);
+  await repository?.close();
 }
 
 function notComplete({ id, startedAt, log, lastLines }: BackgroundBackup): HoldfastError {

@@ -10,7 +10,7 @@ export const maxBlobBytes = 256 * 1024 * 1024;
 const compressedMark = 0x02;
 
 /** The plaintext of an index, snapshot or lock file: 0x02 and one zstd frame of its JSON. */
-export function encodeUnpacked(json: string): Buffer {
+export function encodeUnpacked(json: string | Uint8Array): Buffer {
   const frame = zstdCompressSync(json, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
   return Buffer.concat([Buffer.of(compressedMark), frame]);
 }

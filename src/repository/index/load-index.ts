@@ -4,6 +4,7 @@ import type { HexId } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import type { BlobType } from "../pack/pack-format.ts";
 import { BlobIndex, type BlobLocation } from "./blob-index.ts";
+import { type IndexVisitor, visitIndexText } from "./index-text.ts";
 import { decodeIndex, decodeIndexFile, type IndexedPack } from "./index-file.ts";
 import { maxMarkFileBytes } from "./pack-marks.ts";
 
@@ -52,12 +53,12 @@ async function tryLoadIndex(files: UnpackedFiles, signal?: AbortSignal): Promise
   const infos = await listIndex(files);
   const marks = await loader.markedPacks(infos);
   const builder = new IndexBuilder(marks);
-  await loader.eachPack(infos, (pack) => builder.add(pack));
+  await loader.addTo(builder, infos);
   // A list is not one moment's: what was exchanged while it was read may have escaped it. Marks must not.
   const seen = new Set(infos.map(({ name }) => name));
   const later = (await listIndex(files)).filter(({ name }) => !seen.has(name));
   if ((await loader.markedPacks(later)).size > 0) return undefined;
-  await loader.eachPack(later, (pack) => builder.add(pack));
+  await loader.addTo(builder, later);
   return builder.finish();
 }
 
@@ -93,6 +94,18 @@ class IndexLoader {
     return marked;
   }
 
+  async addTo(builder: IndexBuilder, infos: readonly IndexFileInfo[]): Promise<void> {
+    await inParallel(infos, loadedAtOnce, async ({ name }) => {
+      throwIfAborted(this.#signal);
+      const json = await this.#files.load("index", name);
+      if (visitIndexText(json, builder)) return;
+      for (const { id, blobs } of decodeIndex(json, `index ${name}`)) {
+        builder.pack(id);
+        for (const { type, id: blobId, ...location } of blobs) builder.blob(type, blobId, location);
+      }
+    });
+  }
+
   async eachPack(infos: readonly IndexFileInfo[], visit: (pack: IndexedPack) => void): Promise<void> {
     await inParallel(infos, loadedAtOnce, async ({ name }) => {
       throwIfAborted(this.#signal);
@@ -101,28 +114,34 @@ class IndexLoader {
   }
 }
 
-class IndexBuilder {
+class IndexBuilder implements IndexVisitor {
   readonly #blobs = new BlobIndex();
   readonly #packs: HexId[] = [];
   readonly #numbers = new Map<HexId, number>();
   readonly #marks: ReadonlySet<HexId>;
   readonly #marked: BlobIndex | undefined;
+  /** Of the pack whose blobs come. */
+  #number = 0;
+  #into: BlobIndex;
 
   constructor(marks: ReadonlySet<HexId>) {
     this.#marks = marks;
     this.#marked = marks.size === 0 ? undefined : new BlobIndex();
+    this.#into = this.#blobs;
   }
 
-  add(pack: IndexedPack): void {
-    let number = this.#numbers.get(pack.id);
+  pack(id: HexId): void {
+    let number = this.#numbers.get(id);
     if (number === undefined) {
-      number = this.#packs.push(pack.id) - 1;
-      this.#numbers.set(pack.id, number);
+      number = this.#packs.push(id) - 1;
+      this.#numbers.set(id, number);
     }
-    const blobs = this.#marks.has(pack.id) ? (this.#marked ?? this.#blobs) : this.#blobs;
-    for (const { type, id, offset, length, uncompressedLength } of pack.blobs) {
-      blobs.place(type, id, { pack: number, offset, length, uncompressedLength });
-    }
+    this.#number = number;
+    this.#into = this.#marks.has(id) ? (this.#marked ?? this.#blobs) : this.#blobs;
+  }
+
+  blob(type: BlobType, id: Uint8Array, { offset, length, uncompressedLength }: Omit<BlobLocation, "pack">): void {
+    this.#into.place(type, id, { pack: this.#number, offset, length, uncompressedLength });
   }
 
   finish(): LoadedIndex {

@@ -34,7 +34,7 @@ export const packEntryBytes = ({ uncompressedLength }: Pick<PackBlob, "uncompres
   entrySize(uncompressedLength > 0);
 
 /** The plaintext of a pack's header. Blobs follow each other in the pack without gaps, in this order. */
-export function encodePackHeader(blobs: readonly Omit<PackBlob, "offset">[]): Buffer {
+export function encodePackHeader(blobs: Iterable<Omit<PackBlob, "offset">>): Buffer {
   let size = 0;
   for (const blob of blobs) size += entrySize(blob.uncompressedLength > 0);
   const header = Buffer.allocUnsafe(size);

@@ -6,7 +6,8 @@ import { openBlob } from "../pack/blob-loader.ts";
 import type { BlobType, PackBlob } from "../pack/pack-format.ts";
 import type { HexId } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
-import { decodeBlobList, PackBuilder } from "../workers/pack-builder.ts";
+import { BlobList } from "../pack/blob-list.ts";
+import { PackBuilder } from "../workers/pack-builder.ts";
 import type { FinishedPack } from "../workers/protocol.ts";
 import type { PruneIndex } from "./prune-index.ts";
 import type { UsedBlobs } from "./used-blobs.ts";
@@ -111,7 +112,7 @@ class Repacker {
     for (const pack of this.#finished.splice(0)) {
       throwIfAborted(this.#parts.signal);
       await this.#parts.files.backend.save({ type: "data", name: pack.id }, pack.bytes);
-      const blobs = decodeBlobList(pack.type, pack.blobs);
+      const blobs = [...new BlobList(pack.type, pack.blobs)];
       this.#unindexed.push({ id: pack.id, blobs });
       this.#unindexedBlobs += blobs.length;
       if (this.#unindexedBlobs >= blobsPerIndex || this.#unindexed.length >= packsPerIndex) await this.#saveIndex();

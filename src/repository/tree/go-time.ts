@@ -23,14 +23,17 @@ export function formatGoTime(ns: bigint): string {
   return `${second}.${String(fraction).padStart(digits, "0")}Z`;
 }
 
-// Files next to each other were often written in the same second.
-let lastSecond = { number: Number.NaN, text: "" };
+// Files next to each other were often written in the same second, and changed in another.
+const keptSeconds = 64;
+const lastSeconds = Array.from({ length: keptSeconds }, () => ({ number: Number.NaN, text: "" }));
 
 function formatSecond(number: number): string {
-  if (lastSecond.number !== number) {
-    lastSecond = { number, text: new Date(number * 1000).toISOString().slice(0, 19) };
-  }
-  return lastSecond.text;
+  const place = number & (keptSeconds - 1);
+  const last = lastSeconds[place];
+  if (last?.number === number) return last.text;
+  const text = new Date(number * 1000).toISOString().slice(0, 19);
+  lastSeconds[place] = { number, text };
+  return text;
 }
 
 const form = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})$/;

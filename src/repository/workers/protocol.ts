@@ -127,14 +127,14 @@ export interface Request {
   readonly job: Job | Order;
 }
 
-/** A finished pack: `bytes` is handed over. `blobs` as `encodeBlobList` wrote them. */
+/** A finished pack: `bytes` is handed over. `blobs` is a `BlobList`'s memory. */
 export interface FinishedPack {
   readonly session: number;
   /** Hex SHA-256 of `bytes`. */
   readonly id: string;
   readonly bytes: Uint8Array;
   readonly type: BlobType;
-  readonly blobs: Uint8Array;
+  readonly blobs: Uint8Array<ArrayBuffer>;
 }
 
 export interface PortableError {

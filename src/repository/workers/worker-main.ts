@@ -28,7 +28,7 @@ const sessions = new Map<number, Session>();
 const answer = (message: Answer, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
 function sendPack(pack: FinishedPack): void {
-  answer({ kind: "pack", pack }, [pack.bytes.buffer as ArrayBuffer, pack.blobs.buffer as ArrayBuffer]);
+  answer({ kind: "pack", pack }, [pack.bytes.buffer as ArrayBuffer, pack.blobs.buffer]);
 }
 
 function openSession(setup: SessionSetup): void {

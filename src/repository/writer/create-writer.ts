@@ -55,7 +55,7 @@ export async function createWriter(parts: WriterParts): Promise<RepositoryWriter
       store: {
         index: parts.index.blobs.share(),
         flow: saver.flow,
-        maxPacksInFlight: parts.pool.size + 1,
+        maxPacksInFlight: Math.max(2, parts.pool.size),
         packBytes: parts.packBytes ?? packBytes,
       },
     },

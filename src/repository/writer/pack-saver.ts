@@ -1,10 +1,10 @@
 import { HoldfastError } from "../../base/index.ts";
 import { envelopeOverhead } from "../crypto/envelope.ts";
-import { encodeIndex, type IndexedPack } from "../index/index-file.ts";
+import { encodeIndex, type PackToIndex } from "../index/index-file.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { WriteStats } from "../repository.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
-import { decodeBlobList } from "../workers/pack-builder.ts";
+import { BlobList } from "../pack/blob-list.ts";
 import { freeHandedOver } from "../workers/free-memory.ts";
 import type { FinishedPack } from "../workers/protocol.ts";
 import { flowWords } from "../workers/store-session.ts";
@@ -24,7 +24,7 @@ export class PackSaver {
   readonly #readBack: ReadBack | undefined;
   readonly #saving = new Set<Promise<void>>();
   readonly #verifying = new Set<Promise<void>>();
-  #unindexed: IndexedPack[] = [];
+  #unindexed: PackToIndex[] = [];
   #unindexedBlobs = 0;
   #failure: unknown;
   #stats: WriteStats = { bytesNew: 0, bytesStored: 0, blobsNew: 0 };
@@ -97,7 +97,7 @@ export class PackSaver {
     const storedBytes = pack.bytes.length;
     await this.#files.backend.save({ type: "data", name: pack.id }, pack.bytes);
     freeHandedOver(pack.bytes);
-    const blobs = decodeBlobList(pack.type, pack.blobs);
+    const blobs = new BlobList(pack.type, pack.blobs);
     const number = this.#index.packs.push(pack.id) - 1;
     let bytesNew = 0;
     for (const { type, id, offset, length, uncompressedLength } of blobs) {
@@ -115,10 +115,10 @@ export class PackSaver {
   }
 
   /** Beside the saves: workers that wait for a save's end could not verify it. */
-  #verify(pack: IndexedPack, readBack: ReadBack): void {
+  #verify(pack: PackToIndex, readBack: ReadBack): void {
     const verify = async (): Promise<void> => {
       this.check();
-      await readBack.verify(pack);
+      await readBack.verify({ id: pack.id, blobs: [...pack.blobs] });
       await this.#addToIndex(pack);
     };
     const verifying = verify()
@@ -127,7 +127,7 @@ export class PackSaver {
     this.#verifying.add(verifying);
   }
 
-  async #addToIndex(pack: IndexedPack): Promise<void> {
+  async #addToIndex(pack: PackToIndex): Promise<void> {
     const { blobs } = pack;
     const full = this.#unindexedBlobs + blobs.length > blobsPerIndex || this.#unindexed.length >= packsPerIndex;
     if (full) await this.#saveIndex();

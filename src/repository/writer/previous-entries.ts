@@ -108,7 +108,11 @@ class DecodedComparison implements DirectoryComparison {
     this.#entries = entries;
   }
 
-  next(name: Buffer): PreviousEntry | undefined {
+  isSame(): boolean {
+    return false;
+  }
+
+  differs(name: Buffer): PreviousEntry | undefined {
     return this.#entries.get(name.toString("latin1"));
   }
 

@@ -90,7 +90,7 @@ describe("what is in a directory as it was before", () => {
           const metadata = metadataOf(one);
           const sizeBytes = metadata.type === "file" ? contentOf(one).sizeBytes : 0;
           if (metadata.type === "dir") comparison.nextDirectory(one.name);
-          else if (comparison.next(one.name, metadata, sizeBytes) === "same") {
+          else if (comparison.isSame(one.name, metadata, sizeBytes)) {
             expect(one.kind).not.toBe("lost");
             expect(metadata.links).toBe(1);
             sames += 1;
@@ -99,6 +99,7 @@ describe("what is in a directory as it was before", () => {
             counts.bytes += sizeBytes;
             continue;
           }
+          if (metadata.type !== "dir") comparison.differs(one.name);
           differing.push(...entryOf(one));
         }
         const end = comparison.end();
@@ -127,8 +128,10 @@ describe("what is in a directory as it was before", () => {
     const next = await repository.writer();
     const previous = await next.previous(snapshot, "");
     const comparison = await previous?.compare(Buffer.alloc(0));
-    expect(comparison?.next(Buffer.from("a"), fileMetadata, 5)).toBeUndefined();
-    const found = comparison?.next(Buffer.from("f"), { ...fileMetadata, deviceId: 7n }, 5);
+    expect(comparison?.isSame(Buffer.from("a"), fileMetadata, 5)).toBe(false);
+    expect(comparison?.differs(Buffer.from("a"))).toBeUndefined();
+    expect(comparison?.isSame(Buffer.from("f"), { ...fileMetadata, deviceId: 7n }, 5)).toBe(false);
+    const found = comparison?.differs(Buffer.from("f"));
     expect(found).toMatchObject({
       path: Buffer.from("f"),
       content,

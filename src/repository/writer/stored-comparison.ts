@@ -36,18 +36,19 @@ export class StoredComparison implements DirectoryComparison {
     this.#isKept = parts.index.has("tree", Buffer.from(parts.id, "hex"));
   }
 
-  next(name: Buffer, metadata: EntryMetadata, sizeBytes: number): "same" | PreviousEntry | undefined {
-    const { text, nodes } = this.#tree;
-    const head = encodeNodeHead(name, metadata, sizeBytes);
-    const node = nodes[this.#at];
+  isSame(name: Buffer, metadata: EntryMetadata, sizeBytes: number): boolean {
+    const node = this.#tree.nodes[this.#at];
     // A file with several names may be written to by another: each is looked at by itself.
-    if (node !== undefined && this.#isKept && metadata.links < 2 && text.startsWith(head, node.start)) {
-      if (metadata.type !== "file" || this.#hasBytes(node.content)) {
-        this.#at += 1;
-        this.#same += 1;
-        return "same";
-      }
-    }
+    if (node === undefined || !this.#isKept || metadata.links > 1) return false;
+    if (!this.#tree.text.startsWith(encodeNodeHead(name, metadata, sizeBytes), node.start)) return false;
+    if (metadata.type === "file" && !this.#hasBytes(node.content)) return false;
+    this.#at += 1;
+    this.#same += 1;
+    return true;
+  }
+
+  differs(name: Buffer): PreviousEntry | undefined {
+    const { text } = this.#tree;
     this.#others += 1;
     const found = this.#passTo(name);
     return found === undefined || found.isDirectory ? undefined : this.#decode(text.slice(found.start, found.end));

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { connect as connectSocket } from "node:net";
 import { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
 import { HoldfastError, isHoldfastError, messageOf, throwIfAborted } from "../../base/index.ts";
 import { startClientTool } from "../client-tool/client-tool.ts";
 import type { RedisAddress } from "./redis-config.ts";
@@ -35,6 +34,8 @@ export async function openTransport(address: RedisAddress, timeoutMs: number, si
       await once(socket, "connect", { signal: either });
     }
     if (!address.tls) return stream;
+    // Loading it reads the system's certificates.
+    const { connect: connectTls } = await import("node:tls");
     const secure = connectTls({ socket: stream, servername: /^[\d.:]+$/.test(address.host) ? "" : address.host });
     stream = secure;
     await once(secure, "secureConnect", { signal: either });

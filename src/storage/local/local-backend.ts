@@ -28,16 +28,17 @@ export class LocalBackend implements Backend {
   async save(handle: FileHandle, bytes: Uint8Array): Promise<void> {
     checkHandle(handle);
     const directory = this.#directoryOf(handle);
+    const durable = handle.type !== "lock";
     const temporary = join(directory, `${handle.name}-tmp-${randomBytes(6).toString("hex")}`);
     try {
       const file = await this.#createTemporary(temporary, directory, handle.type);
       try {
-        await writeDurably(file, bytes);
+        await writeWhole(file, bytes, durable);
         await publish(temporary, join(directory, handle.name));
       } finally {
         await removeTemporary(temporary);
       }
-      await syncDirectory(directory);
+      if (durable) await syncDirectory(directory);
     } catch (error) {
       throw storageError(error, `saving ${describeHandle(handle)}`, this.location);
     }
@@ -205,14 +206,15 @@ function ignoreExisting(error: unknown): void {
   if (systemErrorCode(error) !== "EEXIST") throw error;
 }
 
-async function writeDurably(file: OpenFile, bytes: Uint8Array): Promise<void> {
+/** A lock need not survive a power cut: nor does its holder. */
+async function writeWhole(file: OpenFile, bytes: Uint8Array, durable: boolean): Promise<void> {
   try {
     let written = 0;
     while (written < bytes.length) {
       written += (await file.write(bytes, written, bytes.length - written)).bytesWritten;
     }
     await file.chmod(writtenMode);
-    await file.sync();
+    if (durable) await file.sync();
   } finally {
     await file.close();
   }
