@@ -4,7 +4,8 @@ import { encodeIndex, type IndexedPack } from "../index/index-file.ts";
 import type { BlobType } from "../pack/pack-format.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import { compressBlob, compressTree } from "../workers/compression.ts";
-import { decodeBlobList, PackBuilder } from "../workers/pack-builder.ts";
+import { BlobList } from "../pack/blob-list.ts";
+import { PackBuilder } from "../workers/pack-builder.ts";
 import type { FinishedPack } from "../workers/protocol.ts";
 
 const packBytes = 16 << 20;
@@ -66,7 +67,7 @@ export class PackWriter {
     for (const pack of this.#finished.splice(0)) {
       throwIfAborted(this.#signal);
       await this.#files.backend.save({ type: "data", name: pack.id }, pack.bytes);
-      await this.addToIndex({ id: pack.id, blobs: decodeBlobList(pack.type, pack.blobs) });
+      await this.addToIndex({ id: pack.id, blobs: [...new BlobList(pack.type, pack.blobs)] });
     }
   }
 
