@@ -158,9 +158,9 @@ describe("a folder that was backed up before", () => {
         rmSync(join(root, "c"), { recursive: true });
         write("c/2", "in another folder");
         // Another directory of the same name, with nothing in it.
-      rmSync(join(root, "e"), { recursive: true });
-      mkdirSync(join(root, "e"));
-      mkdirSync(join(root, "empty/late"));
+        rmSync(join(root, "e"), { recursive: true });
+        mkdirSync(join(root, "e"));
+        mkdirSync(join(root, "empty/late"));
         writeFileSync(join(root, "shared/other name"), "written to under its other name");
       };
       const second = await take({ parent: first, watch, afterPrepare });
