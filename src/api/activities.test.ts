@@ -20,7 +20,7 @@ async function activity(environment = environmentOf("production")): Promise<Acti
 }
 
 describe("an activity's log", () => {
-  const limits = { inProject: () => 9, inStorage: 9 };
+  const limits = { inProject: 9, inStorage: 9 };
   const worker = { id: "w", place: "here", serves: () => true };
   const claimed = async () => {
     const claim = await api.catalog.queue.claim(worker, { leaseMs: 30_000, limits });

@@ -113,6 +113,7 @@ export const errorCodes = {
     1,
     "Another worker has taken up the activity, since this one was not heard of in time.",
   ),
+  WORKER_RUNNING: code("later", 409, 11, "Another process works on the activities of this state folder."),
 
   // Engine
   BACKUP_NOT_FOUND: code("fixed", 404, 1, "There is no backup with this id in the environment."),

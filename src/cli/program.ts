@@ -18,6 +18,7 @@ import { registerRepoPrune } from "./offline/repo-prune-command.ts";
 import { registerRepoStats } from "./offline/repo-stats-command.ts";
 import { registerRepoRepair } from "./offline/repo-repair-command.ts";
 import { registerRepositoryCommands } from "./offline/repository-commands.ts";
+import { registerServe } from "./offline/serve-command.ts";
 import type { Invocation } from "./offline/session.ts";
 import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
 import type { RunCommand } from "./run-command.ts";
@@ -89,6 +90,7 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   addGlobalOptions(program);
 
   registerInit(program, run);
+  registerServe(program, run);
   registerGateway(program, run);
   registerBackupCreate(program, run);
   registerBackupList(program, run);

@@ -40,15 +40,15 @@ export {
   type JsonValue,
 } from "./activities/activity.ts";
 export type { ActivityListener, ActivityName } from "./activities/activity-feed.ts";
-export type {
-  ActivityQueue,
-  Claim,
-  ClaimEnd,
-  ClaimReport,
-  QueueOptions,
-  QueueWorker,
+export {
+  activityLimitSetting,
+  type ActivityQueue,
+  type Claim,
+  type ClaimEnd,
+  type ClaimReport,
+  type QueueOptions,
+  type QueueWorker,
 } from "./activities/activity-queue.ts";
-export type { ClaimLimits } from "./activities/claim-plan.ts";
 export { type NewActivity, systemActor } from "./activities/create-activity.ts";
 export type { ActivityFilter, ActivityStore } from "./activities/activity-store.ts";
 export { setDamagedCatalogAside } from "./catalog/set-aside.ts";
@@ -76,5 +76,9 @@ export {
   type ProfileName,
   profileNames,
 } from "./policy/profiles.ts";
+export type { DeclarationChange } from "./projects/declaration-changes.ts";
 export type { DeclaredEnvironment, DeclaredProject } from "./projects/declaration.ts";
 export type { CatalogEnvironment, CatalogProject, ProjectStore } from "./projects/project-store.ts";
+export { ActivityWorker, type WorkerOptions } from "./worker/activity-worker.ts";
+export type { OpenSite, WorkerHost } from "./worker/worker-host.ts";
+export { lockWorker, workerPlace } from "./worker/worker-place.ts";

@@ -1,4 +1,4 @@
-import type { BackupId, EnvironmentId, ProjectId, SourceId } from "../base/index.ts";
+import type { BackupId, EnvironmentId, OperationId, ProjectId, SourceId } from "../base/index.ts";
 import type { FreezePoint, Warning } from "../component/index.ts";
 import type { HoldFigures } from "../gateway/index.ts";
 import type { HexId, WriteStats } from "../repository/index.ts";
@@ -51,4 +51,9 @@ export interface Catalog {
   get(project: ProjectId, id: BackupId): Promise<Backup | undefined>;
   setStatus(project: ProjectId, id: BackupId, status: Backup["status"]): Promise<void>;
   remove(project: ProjectId, id: BackupId): Promise<void>;
+  /**
+   * The restore of this id has taken effect: called before its journal goes, and again by recovery. Who asked for it can so
+   * tell it from one that was undone. An operation that nobody asked about is no error.
+   */
+  operationFinished(project: ProjectId, operation: OperationId): Promise<void>;
 }

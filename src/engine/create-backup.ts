@@ -1,4 +1,11 @@
-import { type BackupId, HoldfastError, isHoldfastError, messageOf, newBackupId } from "../base/index.ts";
+import {
+  type BackupId,
+  HoldfastError,
+  isHoldfastError,
+  messageOf,
+  newBackupId,
+  throwIfAborted,
+} from "../base/index.ts";
 import type { Entry, PreviousEntries, Source, SourceDescription } from "../component/index.ts";
 import type { HoldFigures } from "../gateway/index.ts";
 import type { RepositoryWriter, Snapshot, StoredTree } from "../repository/index.ts";
@@ -24,9 +31,18 @@ export async function createBackup(
   assertCanBackUp(environment, options);
   const id = options.id ?? newBackupId();
   const components = environment.components.map(({ id: source }) => ({ source }));
-  const backup = await runOperation(context, environment, "backup", { backup: id, components }, (operation) =>
-    new BackupRun(context, environment, options, id, operation).run(),
-  );
+  const begin = {
+    backup: id,
+    components,
+    ...(options.operation === undefined ? {} : { operation: options.operation }),
+  };
+  const backup = await runOperation(context, environment, "backup", begin, async (operation) => {
+    // Made by a process that was killed before it could tell; looked for once recovery has put it into the catalog.
+    const there = options.id === undefined ? undefined : await context.catalog.get(environment.project, id);
+    if (there === undefined) return new BackupRun(context, environment, options, id, operation).run();
+    operation.folder.remove();
+    return there;
+  });
   if (!backup.automated) await replaceOldest(context, environment, backup);
   return backup;
 }
@@ -208,6 +224,7 @@ class BackupRun {
     await writer.flush();
     const backup = this.#describe(writer, points, hold, trees);
     const tree = await storeBackupTree(writer, this.#environment, backup, trees);
+    throwIfAborted(this.#context.signal);
     this.#savesSnapshot = true;
     const snapshot = await writer.saveSnapshot({
       time: this.#createdAt,

@@ -1,4 +1,4 @@
-import type { BackupId, Clock, EnvironmentId, Logger, ProjectId, SourceId } from "../base/index.ts";
+import type { BackupId, Clock, EnvironmentId, Logger, OperationId, ProjectId, SourceId } from "../base/index.ts";
 import type { Source, Target } from "../component/index.ts";
 import type { Gateway } from "../gateway/index.ts";
 import type { Repository } from "../repository/index.ts";
@@ -56,8 +56,10 @@ export interface EngineContext {
 }
 
 export interface CreateBackupOptions {
-  /** Default: a new one. */
+  /** Default: a new one. If there is a backup of this id it is returned, and none is made. */
   readonly id?: BackupId;
+  /** Names this run: its journal, its lock, what it stages. Default: a new one. */
+  readonly operation?: OperationId;
   readonly live: boolean;
   readonly automated?: boolean;
   /** When the backup expires; never if left out. */
@@ -66,6 +68,8 @@ export interface CreateBackupOptions {
 
 export interface RestoreBackupOptions {
   readonly backup: BackupId;
+  /** As in `CreateBackupOptions`. */
+  readonly operation?: OperationId;
   /** The environment whose backup it is, if another one is restored to (T2). */
   readonly sourceEnvironment?: EnvironmentId;
   /** Leave the code as it is (T3). */

@@ -3,6 +3,7 @@
 export { listBackup, openBackup, type OpenBackup, readManifest, walkBackup } from "./browse.ts";
 export type { Backup, BackupComponent, Catalog } from "./catalog.ts";
 export { assertActive, assertCanBackUp, createBackup, snapshotTags } from "./create-backup.ts";
+export { type ProcessLock, tryLockFile } from "./process-lock.ts";
 export { deleteBackup, findBackup, oldestManualBackups } from "./delete-backup.ts";
 export type {
   Component,
@@ -18,6 +19,6 @@ export type { EngineEvent, Phase } from "./events.ts";
 export type { Manifest } from "./manifest.ts";
 export { type BackupStates, rebuildCatalog, type RebuildContext, type RebuildReport } from "./rebuild-catalog.ts";
 export { repairBackups, type RepairContext } from "./repair-backups.ts";
-export { recoverEnvironment } from "./recover.ts";
+export { recoverInterrupted } from "./recover.ts";
 export { planRestore, restoreBackup, type RestoredComponent, type RestoreReport } from "./restore-backup.ts";
 export type { RestorePlan, RestoreStep } from "./restore-plan.ts";

@@ -7,7 +7,8 @@ import type {
   TargetContext,
   Warning,
 } from "../component/index.ts";
-import { type EnvironmentLock, lockEnvironment } from "./environment-lock.ts";
+import { lockEnvironment } from "./environment-lock.ts";
+import type { ProcessLock } from "./process-lock.ts";
 import type { EngineContext, Environment } from "./environment.ts";
 import { type OperationBegin, OperationFolder, type OperationKind } from "./journal.ts";
 import type { PhaseProgress } from "./progress.ts";
@@ -70,22 +71,22 @@ export async function runOperation<T>(
   context: EngineContext,
   environment: Environment,
   kind: OperationKind,
-  begin: Pick<OperationBegin, "backup" | "components">,
+  begin: Pick<OperationBegin, "backup" | "components"> & { readonly operation?: OperationId },
   body: (operation: Operation) => Promise<T>,
 ): Promise<T> {
   throwIfAborted(context.signal);
-  const id = newOperationId();
-  const lock: EnvironmentLock = lockEnvironment(context.stateDirectory, environment, { id, kind });
+  const id = begin.operation ?? newOperationId();
+  const lock: ProcessLock = lockEnvironment(context.stateDirectory, environment, { id, kind });
   try {
     await recoverEnvironment(context, environment);
     const operation = new Operation(context, {
       step: "begin",
-      operation: id,
       kind,
       project: environment.project,
       environment: environment.id,
       at: context.clock.now().toISOString(),
       ...begin,
+      operation: id,
     });
     return await body(operation);
   } finally {

@@ -10,7 +10,8 @@ import {
 import type { Repository, RepositoryReader, Snapshot } from "../repository/index.ts";
 import { manifestOf } from "./browse.ts";
 import type { Backup, Catalog } from "./catalog.ts";
-import { type EnvironmentLock, lockEnvironment } from "./environment-lock.ts";
+import { lockEnvironment } from "./environment-lock.ts";
+import type { ProcessLock } from "./process-lock.ts";
 
 /** What a catalog knows of its backups without reading their records, which may be unreadable. */
 export interface BackupStates {
@@ -47,7 +48,7 @@ export async function rebuildCatalog(
   project: ProjectId,
   environments: readonly EnvironmentId[],
 ): Promise<RebuildReport> {
-  const locks: EnvironmentLock[] = [];
+  const locks: ProcessLock[] = [];
   try {
     for (const id of environments) {
       const operation = { id: newOperationId(), kind: "catalog:rebuild" };

@@ -1,7 +1,8 @@
-import { HoldfastError, isHoldfastError, messageOf, type SourceId } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, newOperationId, type SourceId } from "../base/index.ts";
 import type { ContentReader, ContentStore, Source, SourceContext, Target, TargetContext } from "../component/index.ts";
 import { readManifest } from "./browse.ts";
 import { removeBackup } from "./delete-backup.ts";
+import { lockEnvironment } from "./environment-lock.ts";
 import type { EngineContext, Environment } from "./environment.ts";
 import { whileHeld } from "./freeze.ts";
 import { runHook } from "./hooks.ts";
@@ -41,6 +42,19 @@ export async function recoverEnvironment(context: EngineContext, environment: En
         },
       );
     }
+  }
+}
+
+/**
+ * As every operation does first: takes the environment's lock and undoes, or finishes, what a dead process left behind.
+ * @throws HoldfastError ENVIRONMENT_BUSY, RECOVERY_FAILED, STATE_UNUSABLE
+ */
+export async function recoverInterrupted(context: EngineContext, environment: Environment): Promise<void> {
+  const lock = lockEnvironment(context.stateDirectory, environment, { id: newOperationId(), kind: "recovery" });
+  try {
+    await recoverEnvironment(context, environment);
+  } finally {
+    lock.release();
   }
 }
 
@@ -140,6 +154,7 @@ async function recoverRestore(
   if (steps.has("swapped")) {
     for (const [target, targetContext] of targets) await target.settle(targetContext);
     refuseMissing(environment, begin, missing);
+    await context.catalog.operationFinished(begin.project, begin.operation);
     return `finished: restored to ${begin.backup}`;
   }
   // Beside each other: requests may be held meanwhile.

@@ -1,4 +1,4 @@
-import { HoldfastError, isHoldfastError, messageOf, type SourceId } from "../base/index.ts";
+import { HoldfastError, isHoldfastError, messageOf, type SourceId, throwIfAborted } from "../base/index.ts";
 import type { SourceDescription, StageReport, SwapReport, Target, TargetContext } from "../component/index.ts";
 import type { HoldFigures } from "../gateway/index.ts";
 import { findInBackup, type OpenBackup, openBackup, walkBackup } from "./browse.ts";
@@ -65,7 +65,12 @@ export async function restoreBackup(
       source,
       ...(below === undefined ? {} : { folder: below }),
     }));
-    return await runOperation(context, environment, "restore", { backup: options.backup, components }, (operation) =>
+    const begin = {
+      backup: options.backup,
+      components,
+      ...(options.operation === undefined ? {} : { operation: options.operation }),
+    };
+    return await runOperation(context, environment, "restore", begin, (operation) =>
       new RestoreRun(context, environment, opened, plan, operation).run(),
     );
   } finally {
@@ -143,6 +148,8 @@ class RestoreRun {
       await this.#environment.gateway?.assertReachable();
       await runHook("beforeRestore", this.#environment.hooks.beforeRestore, this.#context.signal);
       await this.#stageAll();
+      // The last moment at which stopping costs nothing; a target that is done staging has not looked.
+      throwIfAborted(this.#context.signal);
       await this.#swapHeld();
     } catch (error) {
       if (!this.#hasSwapped) {
@@ -156,7 +163,7 @@ class RestoreRun {
     }
     const settled = await this.#settleAll();
     await this.#afterRestore();
-    if (settled) this.#operation.folder.remove();
+    if (settled && (await this.#tellFinished())) this.#operation.folder.remove();
     return {
       backup: this.#opened.backup,
       components: this.#components.map(({ step: { source } }) => reportOf(source, this.#stages, this.#swaps)),
@@ -272,6 +279,21 @@ class RestoreRun {
     });
     progress.end();
     return settled;
+  }
+
+  /** False if the catalog could not be told: the journal stays, and recovery tells it. */
+  async #tellFinished(): Promise<boolean> {
+    try {
+      await this.#context.catalog.operationFinished(this.#environment.project, this.#operation.id);
+      return true;
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      this.#operation.warn(null, {
+        kind: "not-recorded",
+        message: `It is restored, but the catalog could not be told (${messageOf(error)}); the next operation on the environment tells it.`,
+      });
+      return false;
+    }
   }
 
   #startPhase(phase: "stage" | "hold" | "settle"): PhaseProgress {

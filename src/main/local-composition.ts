@@ -17,6 +17,7 @@ import { composeEnvironment } from "./compose-environment.ts";
 import { newPassword, passwordFileWarning, removePasswordFile, writePasswordFile } from "./password-file.ts";
 import { describePasswordSource, type ProcessEnvironment, readPassword } from "./project-password.ts";
 import { createProjectPassword, createProjectRepository, openProjectRepository } from "./project-repository.ts";
+import { runProjectWorker } from "./project-worker.ts";
 
 /** Everything on this machine, in this process. */
 export class LocalComposition implements Composition {
@@ -99,6 +100,10 @@ export class LocalComposition implements Composition {
     // An HTTP server takes 30 ms to load, of which all other commands have no use.
     const { runProjectGateway } = await import("./project-gateway.ts");
     return runProjectGateway(...args);
+  }
+
+  runWorker(...[config, catalog, options]: Parameters<Composition["runWorker"]>): Promise<void> {
+    return runProjectWorker(config, catalog, { ...options, composition: this, clock: this.#clock });
   }
 
   async warnings(config: Config): Promise<readonly string[]> {

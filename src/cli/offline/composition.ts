@@ -55,6 +55,16 @@ export interface Composition {
     options: { readonly signal: AbortSignal; readonly log: Logger; readonly onListening: (address: string) => void },
   ): Promise<void>;
 
+  /**
+   * Takes activities of the configuration's environments from the catalog's queue and does what they ask for, until the
+   * signal; then what runs is finished, or undone and given back. @throws HoldfastError WORKER_RUNNING, STATE_UNUSABLE
+   */
+  runWorker(
+    config: Config,
+    catalog: OpenCatalog,
+    options: { readonly signal: AbortSignal; readonly log: Logger; readonly onReady: (place: string) => void },
+  ): Promise<void>;
+
   /** What a person should know of the configuration's surroundings: file modes that are too open. */
   warnings(config: Config): Promise<readonly string[]>;
 }

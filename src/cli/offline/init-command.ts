@@ -2,10 +2,12 @@ import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { systemErrorCode } from "../../base/index.ts";
 import type { Config, ProjectConfig } from "../../config/index.ts";
+import type { DeclarationChange } from "../../control/index.ts";
 import { formatCount } from "../output/moment.ts";
 import type { RunCommand } from "../run-command.ts";
 import type { InitOutcome } from "./composition.ts";
 import { chooseProject } from "./choose.ts";
+import { declaredProjects } from "./declared-projects.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
 import { warningsExit } from "./warnings.ts";
 
@@ -30,14 +32,13 @@ async function init(invocation: Invocation): Promise<number> {
   for (const project of projects) keysMade += (await initProject(invocation, config, project)) === "created" ? 1 : 0;
   const catalog = await composition.openCatalog(config);
   try {
-    for (const project of projects) {
-      for (const { id, initialStatus } of project.environments) {
-        const status = await catalog.environmentStatus(project.id, id, initialStatus);
-        if (status !== initialStatus) {
-          say(invocation, `               ${id} is ${status}, whatever the configuration says (${initialStatus})`);
-        }
-      }
+    const declared = declaredProjects(config, projects);
+    // With its catalog in a file there is no other configuration; with one project chosen, others are not meant.
+    const complete = config.server?.catalog === undefined && projects.length === config.projects.length;
+    for (const change of await catalog.projects.planDeclare(declared, { complete })) {
+      say(invocation, `               ${changeText(change)}`);
     }
+    await catalog.projects.declare(declared, { complete });
   } finally {
     await catalog.close();
   }
@@ -56,6 +57,21 @@ async function init(invocation: Invocation): Promise<number> {
     }
   }
   return warningsExit(invocation, missing, undefined);
+}
+
+/** "staging: the title becomes Staging (was staging)". */
+function changeText(change: DeclarationChange): string {
+  const what = change.environment ?? `project ${change.project}`;
+  switch (change.kind) {
+    case "added":
+      return `${what}: new`;
+    case "gone":
+      return `${what}: no longer in the configuration; its backups stay`;
+    case "changed":
+      return `${what}: the ${change.field} becomes ${change.to === "" ? "none" : change.to} (was ${change.from === "" ? "none" : change.from})`;
+    case "kept":
+      return `${what} is ${change.is}, whatever the configuration says (${change.declared})`;
+  }
 }
 
 /** Mounts and code that are not there (yet): a backup of their environment would be refused. */

@@ -6,6 +6,8 @@ export const activityChannel = "holdfast_activities";
 export interface ActivityName {
   readonly project: string;
   readonly id: ActivityId;
+  /** Not only its log and its figures: what may begin, or must stop, may be another now. */
+  readonly state: boolean;
 }
 
 /** Called when an activity, or its log, changed; with undefined when any may have. */

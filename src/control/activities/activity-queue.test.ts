@@ -13,7 +13,7 @@ import { type NewActivity, systemActor } from "./create-activity.ts";
 const project = "shop" as ProjectId;
 const ann: Actor = { id: "u1", name: "Ann", address: "192.0.2.1" };
 const worker: QueueWorker = { id: "w1", place: "here", serves: () => true };
-const limits = { inProject: () => 2, inStorage: 4 };
+const limits = { inProject: 2, inStorage: 4 };
 const options = { leaseMs: 30_000, limits };
 
 const places = useCatalogPlaces();
@@ -319,7 +319,7 @@ describe.each(catalogKinds)("the queue of activities on %s", (kind) => {
        const worker = { id: process.argv[2], place: "here", serves: () => true };
        const seen = [];
        for (let idle = 0; idle < 300;) {
-         const claim = await catalog.queue.claim(worker, { leaseMs: 30_000, limits: { inProject: () => 2, inStorage: 3 } });
+         const claim = await catalog.queue.claim(worker, { leaseMs: 30_000, limits: { inProject: 2, inStorage: 3 } });
          if (claim === undefined) { idle += 1; continue; }
          idle = 0;
          const open = [...await catalog.activities.listOpen("shop"), ...await catalog.activities.listOpen("blog")];

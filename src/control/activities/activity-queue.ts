@@ -40,8 +40,15 @@ export interface QueueWorker extends Claimer {
 
 export interface QueueOptions {
   readonly leaseMs: number;
-  readonly limits: ClaimLimits;
+  readonly limits: {
+    /** Of a project that has no setting of its own, see `activityLimitSetting`. */
+    readonly inProject: number;
+    readonly inStorage: number;
+  };
 }
+
+/** The project's setting of how many of its activities may be in progress at once: a whole number from 1 on. */
+export const activityLimitSetting = "concurrent_activities";
 
 /** Activities as workers see them: a queue whose entries are held on leases. */
 export class ActivityQueue {
@@ -58,12 +65,13 @@ export class ActivityQueue {
       await lockClaims(queries, this.#database.kind);
       const now = await this.#database.nowMs(queries);
       let open = await openActivities(queries);
+      const limits = await claimLimits(queries, options);
       for (;;) {
-        const next = planClaim(open, now, options.limits, worker);
+        const next = planClaim(open, now, limits, worker);
         if (next === undefined) return undefined;
         const claim = await this.#take(queries, next, worker, options.leaseMs, now);
         if (claim !== undefined) {
-          tell({ project: claim.activity.project, id: claim.activity.id });
+          tell({ project: claim.activity.project, id: claim.activity.id, state: true });
           return claim;
         }
         // Somebody is just ending or cancelling it.
@@ -136,7 +144,7 @@ export class ActivityQueue {
     return this.#database.changeActivities(async (queries, tell) => {
       const now = await this.#database.nowMs(queries);
       await writeReport(queries, claim, report, now);
-      tell({ project: claim.activity.project, id: claim.activity.id });
+      tell({ project: claim.activity.project, id: claim.activity.id, state: false });
     });
   }
 
@@ -159,7 +167,7 @@ export class ActivityQueue {
         updated_at: now,
         lease_until: null,
       });
-      tell({ project: claim.activity.project, id: claim.activity.id });
+      tell({ project: claim.activity.project, id: claim.activity.id, state: true });
     });
   }
 
@@ -182,7 +190,7 @@ export class ActivityQueue {
         lease_until: null,
         ...(options.stays ? {} : { place: null }),
       });
-      tell({ project: claim.activity.project, id: claim.activity.id });
+      tell({ project: claim.activity.project, id: claim.activity.id, state: true });
     });
   }
 
@@ -215,6 +223,22 @@ export class ActivityQueue {
       return Number(updated.numUpdatedRows);
     });
   }
+}
+
+async function claimLimits(queries: CatalogQueries, { limits }: QueueOptions): Promise<ClaimLimits> {
+  const rows = await queries
+    .selectFrom("settings")
+    .select(["project", "value"])
+    .where("key", "=", activityLimitSetting)
+    .execute();
+  const set = new Map(rows.map(({ project, value }) => [project, JSON.parse(value) as unknown]));
+  return {
+    inStorage: limits.inStorage,
+    inProject: (project) => {
+      const value = set.get(project);
+      return typeof value === "number" && value >= 1 ? value : limits.inProject;
+    },
+  };
 }
 
 async function openActivities(queries: CatalogQueries): Promise<readonly OpenActivity[]> {

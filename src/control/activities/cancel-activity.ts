@@ -22,7 +22,7 @@ export function cancelActivity(
     const now = await database.nowMs(queries);
     let find = queries
       .selectFrom("activities")
-      .select([...activityColumns, "lease_until"])
+      .select([...activityColumns, "lease_until", "place"])
       .where("project", "=", project)
       .where("id", "=", id);
     if (database.kind === "postgresql") find = find.forUpdate();
@@ -36,8 +36,10 @@ export function cancelActivity(
       );
     }
     const isAbandoned = row.lease_until !== null && row.lease_until + abandonedAfterMs < now;
+    // What was begun and given back has to be undone by the worker that takes it up.
+    const isUntouched = row.state === "pending" && row.place === null;
     const change =
-      row.state === "pending" || isAbandoned
+      isUntouched || isAbandoned
         ? {
             state: "cancelled",
             ended_at: now,
@@ -47,7 +49,7 @@ export function cancelActivity(
             cancel_requested_at: now,
             updated_at: now,
           }
-        : { cancel_requested_at: row.cancel_requested_at ?? now, updated_at: now };
+        : { cancel_requested_at: row.cancel_requested_at ?? now, available_at: now, updated_at: now };
     await queries.updateTable("activities").set(change).where("project", "=", project).where("id", "=", id).execute();
     await writeAuditEntry(queries, now, actor, {
       action: "activity.cancel",
@@ -55,7 +57,7 @@ export function cancelActivity(
       environment: row.environment,
       subject: id,
     });
-    tell({ project, id });
+    tell({ project, id, state: true });
     return activityOf({ ...row, ...change });
   });
 }

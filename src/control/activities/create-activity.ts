@@ -55,7 +55,7 @@ export function createActivity(
     const now = await database.nowMs(queries);
     const priority = await assertPossible(queries, request);
     if (request.supersedes === true) {
-      for (const id of await supersede(queries, request, now)) tell({ project, id });
+      for (const id of await supersede(queries, request, now)) tell({ project, id, state: true });
     }
     const row = newRow(request, actor, priority, now);
     const inserted = await queries
@@ -73,7 +73,7 @@ export function createActivity(
       await queries.insertInto("activity_log").values(line).execute();
     }
     await writeAudit(queries, row, actor);
-    tell({ project, id: row.id as ActivityId });
+    tell({ project, id: row.id as ActivityId, state: true });
     return { activity: activityOf({ ...row, environment }), created: true };
   });
 }

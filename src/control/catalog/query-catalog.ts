@@ -1,4 +1,4 @@
-import type { BackupId, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { BackupId, EnvironmentId, OperationId, ProjectId } from "../../base/index.ts";
 import type { Backup, EnvironmentStatus } from "../../engine/index.ts";
 import { ActivityQueue } from "../activities/activity-queue.ts";
 import { type Access, openAccess } from "../access/access.ts";
@@ -70,6 +70,17 @@ export class QueryCatalog implements OpenCatalog {
   remove(project: ProjectId, id: BackupId): Promise<void> {
     return this.#database.use(async (queries) => {
       await queries.deleteFrom("backups").where("project", "=", project).where("id", "=", id).execute();
+    });
+  }
+
+  operationFinished(project: ProjectId, operation: OperationId): Promise<void> {
+    return this.#database.use(async (queries) => {
+      await queries
+        .updateTable("activities")
+        .set({ finished: 1 })
+        .where("project", "=", project)
+        .where("id", "=", operation)
+        .execute();
     });
   }
 

@@ -4,6 +4,7 @@ import type { Actor, JsonValue } from "../activities/activity.ts";
 import { writeAuditEntry } from "../access/audit-trail.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries, EnvironmentRow } from "../catalog/catalog-schema.ts";
+import { type DeclarationChange, declarationChanges } from "./declaration-changes.ts";
 import type { DeclaredEnvironment, DeclaredProject } from "./declaration.ts";
 
 /** A project as the catalog knows it. */
@@ -66,6 +67,17 @@ export class ProjectStore {
         for (const environment of project.environments) await declareEnvironment(queries, project.id, environment, now);
       }
     });
+  }
+
+  /** What `declare` would change, and what it would not although they differ. */
+  async planDeclare(
+    projects: readonly DeclaredProject[],
+    options: { readonly complete: boolean },
+  ): Promise<readonly DeclarationChange[]> {
+    const known = await this.projects();
+    const ids = new Set([...projects, ...known].map(({ id }) => id));
+    const environments = await Promise.all([...ids].map((id) => this.environments(id)));
+    return declarationChanges(projects, known, environments.flat(), options);
   }
 
   /** Those of the configuration, by id. */

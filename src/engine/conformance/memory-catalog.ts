@@ -11,5 +11,8 @@ export class MemoryCatalog implements Catalog {
     const row = this.rows.get(id);
     if (row !== undefined) this.rows.set(id, { ...row, status });
   };
+  readonly finished = new Set<string>();
+  operationFinished = async (_project: ProjectId, operation: string): Promise<void> =>
+    void this.finished.add(operation);
   remove = async (_project: ProjectId, id: string): Promise<void> => void this.rows.delete(id);
 }
