@@ -8,6 +8,7 @@ import type {
   PasswordSource,
   ProjectConfig,
   RepositoryConfig,
+  ServerConfig,
 } from "./config.ts";
 import type { ConfigData } from "./config-schema.ts";
 import { resolveServicePaths, type TypedParts } from "./driver-schemas.ts";
@@ -25,8 +26,22 @@ export function buildConfig(
   return {
     file: place.file,
     stateDirectory: absolute(data.state),
-    server: data.server === undefined ? undefined : definedOnly(data.server),
+    server: buildServer(data.server, absolute),
     projects: Object.entries(data.projects).map(([name, project]) => buildProject(name, project, parts, absolute)),
+  };
+}
+
+function buildServer(data: ConfigData["server"], absolute: (path: string) => string): ServerConfig {
+  const tls = data?.tls;
+  return {
+    listen: data?.listen ?? { host: "127.0.0.1", port: 4400 },
+    catalog: data?.catalog,
+    publicUrl: data?.publicUrl,
+    tls:
+      tls === undefined
+        ? undefined
+        : { certificateFile: absolute(tls.certificateFile), keyFile: absolute(tls.keyFile) },
+    trustedProxies: data?.trustedProxies ?? [],
   };
 }
 
@@ -116,10 +131,4 @@ function partAt<T>(parts: ReadonlyMap<string, T>, path: string): T {
   const part = parts.get(path);
   if (part === undefined) throw new TypeError(`the part ${path} of the configuration was not parsed`);
   return part;
-}
-
-function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 import { profileNames } from "../control/index.ts";
 
@@ -69,11 +70,40 @@ const catalogUrl = z.string().refine((text) => {
   return url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
 }, 'must look like "postgresql://user:password@host:5432/database"');
 
+/** "127.0.0.1:4400", "[::1]:4400", "0.0.0.0:0". */
+const listenAddress = z.string().transform((text, context) => {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    context.addIssue('must look like "127.0.0.1:4400"');
+    return z.NEVER;
+  }
+  return { host: match[1] ?? match[2] ?? "", port };
+});
+
+const publicUrl = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^https?:/.test(text), 'must look like "https://backups.example.com"');
+
+const network = z.string().refine((text) => {
+  const [address = "", prefix] = text.split("/");
+  const bits = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) !== 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
+}, 'must be an address or a network such as "10.0.0.0/8"');
+
+const server = z.strictObject({
+  listen: listenAddress.optional(),
+  catalog: catalogUrl.optional(),
+  publicUrl: publicUrl.optional(),
+  tls: z.strictObject({ certificateFile: path, keyFile: path }).optional(),
+  trustedProxies: z.array(network).default([]),
+});
+
 /** The whole of holdfast.yaml, apart from what depends on a `type`. */
 export const configSchema = z.strictObject({
   version: z.literal(1),
   state: path,
-  server: z.strictObject({ listen: z.string().optional(), catalog: catalogUrl.optional() }).optional(),
+  server: server.optional(),
   projects: z.record(name, project),
 });
 

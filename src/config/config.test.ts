@@ -231,13 +231,41 @@ projects:
 
   test("takes a PostgreSQL database as the place of the catalog, and nothing else", () => {
     const withCatalog = (url: string): string => whole.replace("listen: 127.0.0.1:4400", `catalog: "${url}"`);
-    expect(parse(withCatalog("postgresql://u:${DB_PASSWORD}@db/catalog")).server).toEqual({
-      catalog: "postgresql://u:s3cret@db/catalog",
-    });
+    expect(parse(withCatalog("postgresql://u:${DB_PASSWORD}@db/catalog")).server.catalog).toBe(
+      "postgresql://u:s3cret@db/catalog",
+    );
     for (const url of ["mysql://u:${DB_PASSWORD}@db/catalog", "postgresql://u:${DB_PASSWORD}@db", "catalog.db"]) {
       const problems = problemsOf(withCatalog(url));
       expect(problems).toMatch(/:4:20: "server\.catalog": must look like "postgresql:/);
       expect(problems).not.toContain("s3cret");
+    }
+  });
+
+  test("takes where the server listens, its certificate, its proxies; on loopback unless told otherwise", () => {
+    const withServer = (server: string): string => whole.replace("{ listen: 127.0.0.1:4400 }", server);
+    expect(parse(whole.replace("server: { listen: 127.0.0.1:4400 }", "")).server).toEqual({
+      listen: { host: "127.0.0.1", port: 4400 },
+      catalog: undefined,
+      publicUrl: undefined,
+      tls: undefined,
+      trustedProxies: [],
+    });
+    const server = parse(
+      withServer(
+        '{ listen: "[::]:443", publicUrl: "https://b.example", tls: { certificateFile: c.pem, keyFile: /k.pem }, trustedProxies: [10.0.0.0/8] }',
+      ),
+    ).server;
+    expect(server.listen).toEqual({ host: "::", port: 443 });
+    expect(server.tls).toEqual({ certificateFile: "/srv/conf/c.pem", keyFile: "/k.pem" });
+    for (const [text, problem] of [
+      ["{ listen: 4400 }", '"server.listen" must be a text'],
+      ["{ listen: 127.0.0.1 }", '"server.listen": must look like "127.0.0.1:4400"'],
+      ["{ listen: 127.0.0.1:70000 }", '"server.listen": must look like'],
+      ["{ trustedProxies: [10.0.0.0/40] }", "must be an address or a network"],
+      ["{ publicUrl: b.example }", 'must look like "https://'],
+      ["{ tls: { keyFile: k.pem } }", 'missing key "server.tls.certificateFile"'],
+    ] as const) {
+      expect(problemsOf(withServer(text))).toContain(problem);
     }
   });
 

@@ -10,8 +10,21 @@ export interface Config {
   readonly file: string;
   /** Folder for catalog, journals, caches and control sockets. */
   readonly stateDirectory: string;
-  readonly server: { readonly listen?: string; readonly catalog?: string } | undefined;
+  readonly server: ServerConfig;
   readonly projects: readonly ProjectConfig[];
+}
+
+export interface ServerConfig {
+  /** Where `holdfast serve` listens; port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** A PostgreSQL URL; undefined for the file in the state folder. */
+  readonly catalog: string | undefined;
+  /** What clients reach the server by, if that is not where it listens. */
+  readonly publicUrl: string | undefined;
+  /** Absolute paths of PEM files; undefined for plain HTTP. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  /** Proxies whose X-Forwarded-For is believed: addresses and networks. */
+  readonly trustedProxies: readonly string[];
 }
 
 export interface ProjectConfig {

@@ -9,6 +9,7 @@ export type {
   PasswordSource,
   ProjectConfig,
   RepositoryConfig,
+  ServerConfig,
 } from "./config.ts";
 export type { ServiceConfig } from "./driver-schemas.ts";
 export { fileProblem } from "./file-problem.ts";

@@ -47,12 +47,12 @@ export class LocalComposition implements Composition {
   }
 
   openCatalog(config: Config): Promise<OpenCatalog> {
-    const url = config.server?.catalog;
+    const url = config.server.catalog;
     return openCatalog(url === undefined ? { file: catalogFile(config) } : { url }, { clock: this.#clock });
   }
 
   async setDamagedCatalogAside(config: Config): Promise<string | undefined> {
-    return config.server?.catalog === undefined ? setDamagedCatalogAside(catalogFile(config), this.#clock) : undefined;
+    return config.server.catalog === undefined ? setDamagedCatalogAside(catalogFile(config), this.#clock) : undefined;
   }
 
   createPasswordFile(_config: Config, project: ProjectConfig): Promise<InitOutcome> {

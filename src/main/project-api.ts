@@ -1,0 +1,79 @@
+import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { type ApiServices, type ConfiguredProject, signInLinkUrl, startApiServer } from "../api/index.ts";
+import { type Clock, HoldfastError, type Logger } from "../base/index.ts";
+import { type Config, fileProblem, type ProjectConfig } from "../config/index.ts";
+import { manualBackupPolicy, type OpenCatalog } from "../control/index.ts";
+
+export interface ProjectApiOptions {
+  readonly clock: Clock;
+  readonly version: string;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /**
+   * @param url where it listens
+   * @param setupLink the one-time link with which the first administrator sets a password; undefined if there is one
+   */
+  readonly onListening: (url: string, setupLink: string | undefined) => void;
+}
+
+/** Serves the API until the signal, then lets running requests finish. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
+export async function runProjectApi(config: Config, catalog: OpenCatalog, options: ProjectApiOptions): Promise<void> {
+  const { listen, publicUrl, tls, trustedProxies } = config.server;
+  const { clock, version, log, signal } = options;
+  const services: ApiServices = { catalog, clock, version, log, configured: configuredProjects(config) };
+  const server = await startApiServer(services, {
+    ...listen,
+    trustedProxies,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            certificate: await readPem(tls.certificateFile, "certificateFile"),
+            key: await readPem(tls.keyFile, "keyFile"),
+          },
+        }),
+  });
+  try {
+    const secret = await catalog.access.signInLinks.createForFirstAdministrator();
+    options.onListening(server.url, secret === undefined ? undefined : signInLinkUrl(server.origin, secret));
+    if (!signal.aborted) await once(signal, "abort");
+  } finally {
+    await server.stop();
+  }
+}
+
+function configuredProjects(config: Config): ApiServices["configured"] {
+  const projects = new Map(config.projects.map((project) => [project.id, configuredProject(project)]));
+  return (id) => projects.get(id);
+}
+
+function configuredProject(project: ProjectConfig): ConfiguredProject {
+  const environments = new Map(
+    project.environments.map((environment) => [
+      environment.id,
+      {
+        hasGateway: environment.gateway !== undefined,
+        hasCode: environment.applications.some(({ code }) => code !== undefined),
+        manualBackups: manualBackupPolicy(project.profile, environment.type),
+      },
+    ]),
+  );
+  return { profile: project.profile, storage: project.id, environment: (id) => environments.get(id) };
+}
+
+async function readPem(file: string, key: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new HoldfastError(
+      "CONFIG_INVALID",
+      `The file ${file} (server.tls.${key}) cannot be read: ${fileProblem(error)}.`,
+      {
+        facts: { file },
+        cause: error,
+      },
+    );
+  }
+}
