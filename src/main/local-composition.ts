@@ -106,6 +106,12 @@ export class LocalComposition implements Composition {
     return runProjectWorker(config, catalog, { ...options, composition: this, clock: this.#clock });
   }
 
+  async runApi(...[config, catalog, options]: Parameters<Composition["runApi"]>): Promise<void> {
+    // Loaded by the one command that serves: it takes others longer to load than to do their work.
+    const { runProjectApi } = await import("./project-api.ts");
+    await runProjectApi(config, catalog, { ...options, clock: this.#clock, version: this.version });
+  }
+
   async warnings(config: Config): Promise<readonly string[]> {
     const found = await Promise.all(
       config.projects.flatMap(({ repository: { password } }) =>

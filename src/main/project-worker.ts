@@ -1,7 +1,15 @@
 import { type Clock, type EnvironmentId, HoldfastError, type Logger, type ProjectId } from "../base/index.ts";
 import type { Composition } from "../cli/index.ts";
 import type { Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
-import { ActivityWorker, lockWorker, type OpenCatalog, type WorkerHost, workerPlace } from "../control/index.ts";
+import {
+  ActivityWorker,
+  lockWorker,
+  manualPolicy,
+  type OpenCatalog,
+  retentionKey,
+  type WorkerHost,
+  workerPlace,
+} from "../control/index.ts";
 
 export interface ProjectWorkerOptions {
   readonly composition: Composition;
@@ -22,7 +30,7 @@ export async function runProjectWorker(
   options: ProjectWorkerOptions,
 ): Promise<void> {
   const { composition, clock, log, signal } = options;
-  const isAlone = config.server?.catalog === undefined;
+  const isAlone = config.server.catalog === undefined;
   const lock = isAlone ? await lockWorker(config.stateDirectory) : undefined;
   try {
     const place = await workerPlace(config.stateDirectory);
@@ -59,9 +67,11 @@ function workerHost(
       const { project, environment } = find(config, projectId, environmentId);
       // Made before the repository is opened, which then has to be closed.
       const composed = await composition.environment(config, project, environment, status);
+      const settings = await catalog.projects.settings(project.id);
+      const { count } = manualPolicy(project.profile, environment.type, settings.get(retentionKey));
       const repository = await composition.openRepository(config, project, signal);
       return {
-        environment: composed,
+        environment: { ...composed, manualCount: count },
         context: {
           repository,
           catalog,

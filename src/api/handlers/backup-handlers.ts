@@ -27,7 +27,7 @@ const create: Handler<Operations["createBackup"]> = async ({ caller, services, p
   const kind = live ? "live backup" : "backup";
   const activity = await requestActivity(services, caller, view, environment, {
     type: "environment.backup",
-    parameters: { safe: !live, automated: false, expires_at: null },
+    parameters: { safe: !live, automated: false, expires_at: expiryOf(services, view, environment) },
     payload: { backup_name: id },
     text: `${caller.user.displayName} created a ${kind} of ${environment.title}`,
   });
@@ -139,6 +139,12 @@ function assertManualBackupAllowed(
       { remedy: "Take a live backup, or configure a gateway for the environment." },
     );
   }
+}
+
+/** Spec R4: where the profile gives manual backups an expiry. */
+function expiryOf(services: ApiServices, view: ProjectView, environment: CatalogEnvironment): string | null {
+  const days = services.configured(view.id)?.environment(environment.id)?.manualBackups.expiryDays;
+  return days === undefined ? null : new Date(services.clock.now().getTime() + days * 86_400_000).toISOString();
 }
 
 const offersFor = (view: ProjectView, environment: CatalogEnvironment): BackupOffers => ({

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { formatBytes, formatDuration, HoldfastError, isBackupId, newBackupId } from "../../base/index.ts";
 import type { EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
-import { type ManualBackupPolicy, manualBackupPolicy } from "../../control/index.ts";
+import { type ManualBackupPolicy, manualPolicy, retentionKey } from "../../control/index.ts";
 import { assertCanBackUp, type Backup, createBackup } from "../../engine/index.ts";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatMoment } from "../output/moment.ts";
@@ -39,7 +39,8 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   await using session = await Session.open(invocation, { needsRepository: true });
   const chosen = session.chooseEnvironment(argument);
   const { project } = session;
-  const policy = manualBackupPolicy(project.profile, chosen.type);
+  const settings = await session.catalog.projects.settings(project.id);
+  const policy = manualPolicy(project.profile, chosen.type, settings.get(retentionKey));
   assertManualAllowed(policy, project, chosen);
   const environment = await session.environment(chosen);
   assertCanBackUp(environment, options);

@@ -65,6 +65,21 @@ export interface Composition {
     options: { readonly signal: AbortSignal; readonly log: Logger; readonly onReady: (place: string) => void },
   ): Promise<void>;
 
+  /**
+   * Serves the API until the signal, then lets running requests finish.
+   * `onListening` gets the address, and the one-time link for the first administrator if there is none yet.
+   * @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE
+   */
+  runApi(
+    config: Config,
+    catalog: OpenCatalog,
+    options: {
+      readonly signal: AbortSignal;
+      readonly log: Logger;
+      readonly onListening: (url: string, setupLink: string | undefined) => void;
+    },
+  ): Promise<void>;
+
   /** What a person should know of the configuration's surroundings: file modes that are too open. */
   warnings(config: Config): Promise<readonly string[]>;
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
 import { type Config, type EnvironmentConfig, loadConfig, type ProjectConfig } from "../../config/index.ts";
-import type { OpenCatalog } from "../../control/index.ts";
+import { manualPolicy, type OpenCatalog, retentionKey } from "../../control/index.ts";
 import type { Backup, EngineContext, EngineEvent, Environment } from "../../engine/index.ts";
 import type { Repository } from "../../repository/index.ts";
 import type { GlobalOptions } from "../global-options.ts";
@@ -122,7 +122,10 @@ export class Session implements AsyncDisposable {
   /** The environment as the engine works on it, with its status from the catalog. */
   async environment(environment: EnvironmentConfig): Promise<Environment> {
     const status = await this.catalog.environmentStatus(this.project.id, environment.id, environment.initialStatus);
-    return this.invocation.composition.environment(this.config, this.project, environment, status);
+    const composed = await this.invocation.composition.environment(this.config, this.project, environment, status);
+    const settings = await this.catalog.projects.settings(this.project.id);
+    const { count } = manualPolicy(this.project.profile, environment.type, settings.get(retentionKey));
+    return { ...composed, manualCount: count };
   }
 
   async engineContext(onEvent: (event: EngineEvent) => void): Promise<EngineContext> {

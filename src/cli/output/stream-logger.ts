@@ -1,18 +1,20 @@
 import type { Writable } from "node:stream";
-import type { Facts, Logger, LogLevel } from "../../base/index.ts";
+import type { Clock, Facts, Logger, LogLevel } from "../../base/index.ts";
 import { printable } from "./printable.ts";
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** One line an entry on a stream: "warn: message (fact: value, ...)", or the same as an object of JSON. */
+/** One line an entry on a stream: "warn: message (fact: value, ...)", or the same as an object of JSON, with the time if there is a clock. */
 export class StreamLogger implements Logger {
   readonly #stream: Writable;
   readonly #lowest: number;
   readonly #json: boolean;
+  readonly #clock: Clock | undefined;
 
-  constructor(stream: Writable, lowest: LogLevel, options: { readonly json?: boolean } = {}) {
+  constructor(stream: Writable, lowest: LogLevel, options: { readonly json?: boolean; readonly clock?: Clock } = {}) {
     this.#stream = stream;
     this.#json = options.json ?? false;
+    this.#clock = options.clock;
     this.#lowest = levels.indexOf(lowest);
   }
 
@@ -35,7 +37,8 @@ export class StreamLogger implements Logger {
   #write(level: LogLevel, message: string, facts: Facts | undefined): void {
     if (levels.indexOf(level) < this.#lowest) return;
     if (this.#json) {
-      this.#stream.write(`${JSON.stringify({ type: "log", level, message, facts: facts ?? {} })}\n`);
+      const time = this.#clock === undefined ? {} : { time: this.#clock.now().toISOString() };
+      this.#stream.write(`${JSON.stringify({ type: "log", ...time, level, message, facts: facts ?? {} })}\n`);
       return;
     }
     const shown = Object.entries(facts ?? {}).map(([name, value]) => `${name}: ${String(value)}`);
