@@ -1,10 +1,11 @@
 // Backups and restores of file trees beside restic and borg, as whole processes: wall and CPU time, peak memory.
 //   (a) first backup of 2 GiB of large files   (b) of 100,000 small ones   (c) both, unchanged   (d) both, 1 % changed
 //   (e) restore into an empty folder           (f) restore over a tree that is 99 % there
-//   node bench/bench.ts engine [--scale 0.25] [--runs 5] [--only a,b] [--cold] [--programs holdfast,restic,borg]
+//   node bench/bench.ts engine [--scale 0.25] [--runs 5] [--only a,b] [--cold] [--programs holdfast,verified,restic,borg]
 //                              [--holdfast BUILT/bin/holdfast.js] [--folder F]
 // --cold empties the system's caches before each run (as root; the whole machine feels it). --holdfast measures another
-// build than this checkout's. --verify: Holdfast reads back what it has stored (verifyWrites). Needs the Debian packages restic, borgbackup and time.
+// build than this checkout's. The program "verified", measured only if it is named, is Holdfast with verifyWrites: it reads
+// back what it has stored. Needs the Debian packages restic, borgbackup and time.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import path from "node:path";
@@ -22,7 +23,6 @@ const { values } = parseArgs({
     programs: { type: "string", default: "holdfast,restic,borg" },
     cold: { type: "boolean", default: false },
     holdfast: { type: "string" },
-    verify: { type: "boolean", default: false },
     folder: { type: "string" },
   },
 });
@@ -53,7 +53,8 @@ try {
   const tree = (name: string, root: string): Tree => {
     const own = (of: string): string => path.join(folder, "programs", name, of);
     const programs: Program[] = [
-      new Holdfast(own("holdfast"), root, path.resolve(program), { verifyWrites: values.verify }),
+      new Holdfast(own("holdfast"), root, path.resolve(program)),
+      new Holdfast(own("verified"), root, path.resolve(program), { verifyWrites: true }),
       new Restic(own("restic"), root),
       new Borg(own("borg"), root),
     ];

@@ -1,7 +1,7 @@
 // How time and memory grow with size: many small files, a long stream, and a real database's dump beside pg_dump alone.
-//   node bench/bench.ts scale [--files 1000000] [--stream-gb 50] [--dump-mb 1000] [--runs 3] [--only files,stream,dump]
+//   node bench/bench.ts scale [--files 1000000] [--stream-gb 50] [--dump-mb 1000] [--runs 3] [--only files,prune,stream,dump]
 //                             [--holdfast BUILT/bin/holdfast.js] [--folder F]
-// files and stream run at a quarter and at the whole of the size. Needs time(1); dump needs PostgreSQL from Debian.
+// files, prune and stream run at a quarter and at the whole of the size. Needs time(1); dump needs PostgreSQL from Debian.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import path from "node:path";
@@ -9,9 +9,10 @@ import { parseArgs } from "node:util";
 import { buildHoldfast } from "./engine/programs.ts";
 import { measureDump } from "./scale/dump.ts";
 import { measureFiles } from "./scale/files.ts";
+import { measurePrune } from "./scale/prune.ts";
 import { measureStream } from "./scale/stream.ts";
 
-const works = { files: measureFiles, stream: measureStream, dump: measureDump };
+const works = { files: measureFiles, prune: measurePrune, stream: measureStream, dump: measureDump };
 const { values } = parseArgs({
   options: {
     files: { type: "string", default: "1000000" },

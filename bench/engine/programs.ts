@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Cost, runMeasured } from "./measured-command.ts";
@@ -62,7 +63,7 @@ export interface BenchEnvironment {
 
 /** The compiled program through its command line; by default one environment with one mount, the tree at `root`. */
 export class Holdfast extends Peer implements Program {
-  readonly name = "holdfast";
+  readonly name: string;
   readonly inPlace = true;
   readonly #program: string;
   readonly #environment: BenchEnvironment;
@@ -78,6 +79,18 @@ export class Holdfast extends Peer implements Program {
     this.#program = program;
     this.#environment = options.environment ?? { applications: { app: { mounts: { data: root } } } };
     this.#verifyWrites = options.verifyWrites ?? false;
+    this.name = this.#verifyWrites ? "verified" : "holdfast";
+  }
+
+  command(...args: string[]): Cost {
+    return this.#holdfast(...args);
+  }
+
+  /** Deletes the oldest backup. */
+  deleteOldest(): void {
+    const list = [this.#program, "backup:list", "--format", "plain", "--no-header", "--columns", "id"];
+    const ids = execFileSync(process.execPath, list, { cwd: this.folder, encoding: "utf8" }).trim().split("\n");
+    this.#holdfast("backup:delete", ids.at(-1) ?? "");
   }
 
   #holdfast(...args: string[]): Cost {

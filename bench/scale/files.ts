@@ -34,13 +34,18 @@ export function measureFiles(plan: ScalePlan): FilesFigures[] {
   return results;
 }
 
-function makeFiles(root: string, from: number, to: number): void {
+/** The path of a file by its number. */
+export function fileOf(root: string, number: number): string {
+  return path.join(root, `folder-${Math.floor(number / filesInFolder)}`, `file-${number}`);
+}
+
+/** Files of about 100 bytes, all different. */
+export function makeFiles(root: string, from: number, to: number): void {
   // What was written a moment ago cannot be told from what is being written.
   const past = new Date(Date.now() - 86_400_000);
   for (let number = from; number < to; number += 1) {
-    const folder = path.join(root, `folder-${Math.floor(number / filesInFolder)}`);
-    if (number % filesInFolder === 0 || number === from) mkdirSync(folder, { recursive: true });
-    const file = path.join(folder, `file-${number}`);
+    const file = fileOf(root, number);
+    if (number % filesInFolder === 0 || number === from) mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(
       file,
       `This is file number ${number}. ${"It has a hundred bytes, or so. ".repeat(2 + (number % 3))}\n`,

@@ -25,8 +25,8 @@ for (let kills = 0; kills < Number(values.kills); kills += killsPerRepository) {
   for (let at = 0; at < killsPerRepository; at += 1) {
     const work = at % 3 === 2 ? "prune" : "write";
     await shared.run(work, (kills + at) * 1000, 1000, random() * 1500);
+    tell({ kill: kills + at + 1, work, reported: shared.reported }, await shared.problems({ restic: true }));
   }
-  tell({ kills: kills + killsPerRepository, reported: shared.reported }, await shared.problems({ restic: true }));
   rmSync(place, { recursive: true });
 }
 for (let disk = 0; disk < Number(values.disks); disk += 1) {

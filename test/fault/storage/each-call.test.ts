@@ -12,9 +12,7 @@ it.each(operations)(
     const trials: Trial[] = [];
     const faultOf = (n: number): CallFault => inTurn[n % inTurn.length] as CallFault;
     const restic = (n: number): boolean => n % 6 === 5;
-    // A repair is run three times for each fault; of its many loads these are enough here.
-    const step = operation.startsDamaged === true ? 4 : 1;
-    const options = { faultOf, restic, step };
+    const options = { faultOf, restic, step: operation.shortStep ?? 1 };
     for await (const trial of tryEachCall(await makeStart(), operation, options)) trials.push(trial);
     expect(trials.filter(({ problems }) => problems.length > 0)).toEqual([]);
     expect(trials.length).toBeGreaterThan(6);

@@ -33,6 +33,8 @@ export interface Operation {
   readonly finish?: (repository: Repository) => Promise<readonly string[]>;
   /** The repository is sound only after that. */
   readonly startsDamaged?: true;
+  /** Of the short form, which tries each so many-th call. Default 1. */
+  readonly shortStep?: number;
 }
 
 const hourMs = 3_600_000;
@@ -57,6 +59,7 @@ export const operations: readonly Operation[] = [
     name: "prune that deletes what was marked",
     prepare: markDoomed,
     run: (repository) => repository.prune({ ...freeAll, safetyMs: 1 }),
+    shortStep: 2,
     finish: (repository) => finishPrune(repository, 1),
   },
   {
@@ -77,6 +80,7 @@ export const operations: readonly Operation[] = [
     run: (repository) => repository.repair(repairAll),
     finish: finishRepair,
     startsDamaged: true,
+    shortStep: 4,
   },
 ];
 

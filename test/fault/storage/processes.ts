@@ -96,7 +96,7 @@ export async function backUpOntoFullDisk(place: string, blocks: number): Promise
     }
     // Looking takes a lock, which needs room.
     mount(["-o", "remount,size=64m", place]);
-    problems.push(...(await problemsOf(new LocalBackend(folder), reported)));
+    problems.push(...(await problemsOf(new LocalBackend(folder), reported)), ...resticProblems(folder));
     return { full, problems };
   } finally {
     spawnSync("umount", [place]);
