@@ -29,9 +29,12 @@ for (let kills = 0; kills < Number(values.kills); kills += killsPerRepository) {
   }
   rmSync(place, { recursive: true });
 }
+// From no room at all to one block too little for the whole backup.
+const { blocksTaken } = await backUpOntoFullDisk(path.join(folder, "disk"), 10_000);
 for (let disk = 0; disk < Number(values.disks); disk += 1) {
-  const { full, problems } = await backUpOntoFullDisk(path.join(folder, `disk${disk}`), disk);
-  tell({ disk, full }, problems);
+  const blocks = Math.floor((disk * blocksTaken) / Number(values.disks));
+  const { full, problems } = await backUpOntoFullDisk(path.join(folder, `disk${disk}`), blocks);
+  tell({ disk: disk + 1, blocks, full }, full ? problems : [...problems, "the disk was not full"]);
 }
 for (const writers of [2, 4]) {
   const place = path.join(folder, `writers${writers}`);

@@ -56,7 +56,7 @@ function parseSafetyTime(text: string): number {
 
 async function prune(invocation: Invocation, options: PruneCommandOptions): Promise<number> {
   const { host } = invocation;
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const repository = await session.repository();
   say(invocation, `${options.dryRun ? "Planning a prune of" : "Pruning"} ${repository.location}.`);
   const progress = new TaskProgress(host, invocation.options, "prune");

@@ -31,7 +31,7 @@ export function registerRepoRepair(program: Command, run: RunCommand): void {
 
 async function repair(invocation: Invocation, options: RepairCommandOptions): Promise<number> {
   const { host } = invocation;
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const repository = await session.repository();
   const { dryRun, readData, forget } = options;
   say(invocation, `${dryRun ? "Planning a repair of" : "Repairing"} ${repository.location}.`);

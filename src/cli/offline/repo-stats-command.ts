@@ -16,7 +16,7 @@ export function registerRepoStats(program: Command, run: RunCommand): void {
 }
 
 async function stats(invocation: Invocation, options: DataOptions): Promise<number> {
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const repository = await session.repository();
   const found = await measure(invocation, (onProgress) =>
     repository.stats({ signal: invocation.host.signal, onProgress }),

@@ -43,7 +43,7 @@ function parseShare(text: string): number {
 
 async function check(invocation: Invocation, options: CheckCommandOptions): Promise<number> {
   const { host } = invocation;
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const repository = await session.repository();
   const ratio = options.readData === true ? 1 : (options.readData ?? 0);
   say(
@@ -161,7 +161,7 @@ const checkJson = (report: CheckReport, packsRead: number): Record<string, unkno
 });
 
 async function unlock(invocation: Invocation, all: boolean): Promise<number> {
-  await using session = await Session.open(invocation);
+  await using session = await Session.open(invocation, { needsRepository: true });
   const repository = await session.repository();
   const removed = await repository.unlock({ all });
   say(invocation, `Removed ${formatCount(removed, "lock")}.`);

@@ -26,7 +26,7 @@ it("three writers and a prune at once leave a sound repository", { timeout: 120_
 
 it("a disk that fills up leaves a sound repository, and is said to be full", { timeout: 120_000 }, async () => {
   const seen = [];
-  for (const blocks of [0, 4, 200]) seen.push(await backUpOntoFullDisk(path.join(folder, String(blocks)), blocks));
+  for (const blocks of [0, 40, 4000]) seen.push(await backUpOntoFullDisk(path.join(folder, String(blocks)), blocks));
   expect(seen.flatMap(({ problems }) => problems)).toEqual([]);
   expect(seen.map(({ full }) => full)).toEqual([true, true, false]);
 });

@@ -67,6 +67,8 @@ export class SharedRepository {
 
 export interface FullDisk {
   readonly full: boolean;
+  /** That the second backup took, in the end, in blocks of 4 KiB. */
+  readonly blocksTaken: number;
   readonly problems: readonly string[];
 }
 
@@ -81,13 +83,12 @@ export async function backUpOntoFullDisk(place: string, blocks: number): Promise
     const reported: Reported[] = [];
     const problems: string[] = [];
     let full = false;
+    let used = 0;
     try {
       await backUp(repository, filesOf(1), (one) => reported.push(one));
-      const used = Number(
-        spawnSync("du", ["-s", "--block-size=4096", place], { encoding: "utf8" }).stdout.split("\t")[0],
-      );
+      used = blocksUsed(place);
       mount(["-o", `remount,size=${(used + blocks) * 4096}`, place]);
-      await backUp(repository, filesOf(2), (one) => reported.push(one));
+      await backUp(repository, filesOf(2, 25), (one) => reported.push(one));
     } catch (error) {
       full = isHoldfastError(error, "STORAGE_FULL");
       if (!full) problems.push(`not STORAGE_FULL: ${messageOf(error)}`);
@@ -97,11 +98,14 @@ export async function backUpOntoFullDisk(place: string, blocks: number): Promise
     // Looking takes a lock, which needs room.
     mount(["-o", "remount,size=64m", place]);
     problems.push(...(await problemsOf(new LocalBackend(folder), reported)), ...resticProblems(folder));
-    return { full, problems };
+    return { full, blocksTaken: blocksUsed(place) - used, problems };
   } finally {
     spawnSync("umount", [place]);
   }
 }
+
+const blocksUsed = (place: string): number =>
+  Number(spawnSync("du", ["-s", "--block-size=4096", place], { encoding: "utf8" }).stdout.split("\t")[0]);
 
 function mount(args: readonly string[]): void {
   const { status, stderr } = spawnSync("mount", args, { encoding: "utf8" });

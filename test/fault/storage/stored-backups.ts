@@ -28,13 +28,13 @@ export async function makeRepository(backend: Backend): Promise<void> {
   await backend.save({ type: "config", name: "config" }, sealEnvelope(master, encodeConfig(newConfig())));
 }
 
-/** Files of three folders; backups of neighbouring numbers share most of them. */
-export function filesOf(number: number): Files {
+/** Files of three folders, of some 2 KB times `scale`; backups of neighbouring numbers share most of them. */
+export function filesOf(number: number, scale = 1): Files {
   const files = new Map<string, Buffer>();
   for (let folder = 0; folder < 3; folder += 1) {
     for (let file = 0; file < 4; file += 1) {
       const version = number - ((number + folder + file) % 3);
-      files.set(`folder${folder}/file${file}`, noise(700 + 900 * file, `${folder}/${file}/${version}`));
+      files.set(`folder${folder}/file${file}`, noise((700 + 900 * file) * scale, `${folder}/${file}/${version}`));
     }
   }
   files.set("own", Buffer.from(`the file of backup ${number}`));
