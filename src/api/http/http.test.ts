@@ -51,7 +51,9 @@ describe("the router", () => {
     expect(errorOf(() => router.match("GET", "/projects//settings")).code).toBe("REQUEST_UNKNOWN");
     const error = errorOf(() => router.match("PUT", "/projects/shop/settings"));
     expect([error.code, error.facts]).toEqual(["METHOD_NOT_ALLOWED", { allow: "GET, PATCH" }]);
-    expect(errorOf(() => router.match("GET", "/projects/%zz")).code).toBe("INPUT_INVALID");
+    for (const path of ["/projects/%zz", "/projects/%00"]) {
+      expect(errorOf(() => router.match("GET", path)).code).toBe("INPUT_INVALID");
+    }
   });
 });
 
@@ -79,6 +81,9 @@ describe("a body", () => {
     expect([error.code, error.info.http]).toEqual(["INPUT_INVALID", 400]);
     expect(error.message).not.toContain("hunter2");
     expect(errorOf(() => parseBody("safe=true", false)).code).toBe("INPUT_INVALID");
+    expect(errorOf(() => parseBody('{"a":["\\u0000"]}', false)).message).toContain("NUL");
+    expect(errorOf(() => parseBody("api_token=%00", true)).message).toContain("NUL");
+    expect(errorOf(() => parseQuery("in=%00")).message).toContain("NUL");
   });
 });
 

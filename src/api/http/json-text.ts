@@ -1,10 +1,15 @@
-import { HoldfastError } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError } from "../../base/index.ts";
+import { withoutNul } from "./nul.ts";
 
 /** @throws HoldfastError INPUT_INVALID, with line and column as far as they are known; nothing of the text itself */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, (key, value: unknown) => {
+      withoutNul(key);
+      return typeof value === "string" ? withoutNul(value) : value;
+    });
   } catch (error) {
+    if (isHoldfastError(error)) throw error;
     const comma = trailingComma(text);
     if (comma !== undefined) {
       throw new HoldfastError(

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { HoldfastError } from "../../base/index.ts";
 import { parseJson } from "./json-text.ts";
+import { withoutNul } from "./nul.ts";
 
 /** What operations take is small: settings of a few kilobytes at most. */
 export const longestBodyBytes = 256 * 1024;
@@ -46,8 +47,7 @@ function tooLarge(): HoldfastError {
 export function parseBody(text: string, form: boolean): unknown {
   if (text.trim() === "") return {};
   if (form && !/^\s*[{["]/.test(text)) {
-    const fields = new Map(new URLSearchParams(text));
-    return Object.fromEntries(fields);
+    return Object.fromEntries(Array.from(new URLSearchParams(text), ([name, value]) => [name, withoutNul(value)]));
   }
   return parseJson(text);
 }
@@ -61,7 +61,7 @@ export function parseQuery(query: string): Readonly<Record<string, string | stri
     const name = key.replace(/\[\d*\]$/, "");
     // Upsun's CLI leaves the plus of a time zone as it is, which in a query is a space.
     const text = /^\d{4}-\d\d-\d\dT[\d:.]+ \d\d:\d\d$/.test(value) ? value.replace(" ", "+") : value;
-    found.set(name, [...(found.get(name) ?? []), text]);
+    found.set(name, [...(found.get(name) ?? []), withoutNul(text)]);
   }
   return Object.fromEntries(
     Array.from(found, ([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),

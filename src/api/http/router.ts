@@ -1,5 +1,6 @@
-import { HoldfastError } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError } from "../../base/index.ts";
 import type { Method, Operation } from "../../contract/index.ts";
+import { withoutNul } from "./nul.ts";
 
 interface Route<Name extends string> {
   readonly name: Name;
@@ -74,8 +75,9 @@ function patternOf(path: string): RegExp {
 
 function decoded(text: string): string {
   try {
-    return decodeURIComponent(text);
-  } catch {
+    return withoutNul(decodeURIComponent(text));
+  } catch (error) {
+    if (isHoldfastError(error)) throw error;
     // The one thing that it throws is a URIError.
     throw new HoldfastError("INPUT_INVALID", "The path has a percent sign that begins no encoded character.");
   }

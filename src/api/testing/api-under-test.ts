@@ -14,6 +14,7 @@ import {
 import {
   type Actor,
   type Backup,
+  type CatalogPlace,
   type EnvironmentType,
   manualBackupPolicy,
   type OpenCatalog,
@@ -59,10 +60,12 @@ export class ApiUnderTest {
     this.log = log;
   }
 
-  static async start(options: { readonly clock?: Clock; readonly profile?: ProfileName } = {}): Promise<ApiUnderTest> {
+  static async start(
+    options: { readonly clock?: Clock; readonly profile?: ProfileName; readonly catalog?: CatalogPlace } = {},
+  ): Promise<ApiUnderTest> {
     const { clock = systemClock, profile = "upsun" } = options;
     const folder = await mkdtemp(join(tmpdir(), "holdfast-api-"));
-    const catalog = await openCatalog({ file: join(folder, "catalog.db") }, { clock });
+    const catalog = await openCatalog(options.catalog ?? { file: join(folder, "catalog.db") }, { clock });
     const statuses = ["active", "inactive", "paused"] as const;
     await catalog.projects.declare(
       [

@@ -23,9 +23,11 @@ addFormats(checker);
 
 interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
 }
 
 interface OperationObject {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: unknown }>> };
   readonly responses: Readonly<Record<string, ResponseObject>>;
 }
 
