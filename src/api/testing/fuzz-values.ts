@@ -97,7 +97,7 @@ export function valueOf(random: Random, given: unknown, wrongness: number): unkn
   if (schema.anyOf !== undefined) return valueOf(random, random.pick(schema.anyOf), wrongness);
   if (schema.const !== undefined) return schema.const;
   if (schema.enum !== undefined) return random.pick(schema.enum);
-  switch (schema.type) {
+  switch (schema.type ?? "") {
     case "object":
       return objectOf(random, schema, wrongness);
     case "array":
