@@ -20,6 +20,7 @@ import { registerRepoRepair } from "./offline/repo-repair-command.ts";
 import { registerRepositoryCommands } from "./offline/repository-commands.ts";
 import { registerServe } from "./offline/serve-command.ts";
 import type { Invocation } from "./offline/session.ts";
+import { registerUserCommands } from "./offline/user-commands.ts";
 import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { asksForJson, usageError } from "./usage-error.ts";
@@ -106,5 +107,6 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerKeyCommands(program, run);
   registerCatalogCommands(program, run);
   registerEnvironmentCommands(program, run);
+  registerUserCommands(program, run);
   return program;
 }

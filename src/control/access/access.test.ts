@@ -198,6 +198,9 @@ describe.each(["sqlite", "postgresql"] as const)("access, with the catalog on %s
     expect(await access.sessions.authenticate(accessToken)).toBeUndefined();
     expect(await codeOf(access.sessions.signInWithApiToken(secret))).toBe("SIGN_IN_FAILED");
     expect(await access.projectAccess.listOfProject(shop)).toEqual([]);
+    const bot = await access.users.create({ kind: "machine", email: "bot@example.com" }, author);
+    expect(await codeOf(access.users.update(bot.id, { administrator: true }, author))).toBe("INPUT_INVALID");
+    await access.users.delete(bot.id, author);
     const ann = await person();
     await access.users.update(ann.id, { administrator: true, displayName: "Ann" }, author);
     await access.users.delete(root.id, author);
