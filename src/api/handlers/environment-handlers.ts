@@ -1,5 +1,5 @@
 import { HoldfastError } from "../../base/index.ts";
-import type { ActivityType, Backup, CatalogEnvironment, EnvironmentAction } from "../../control/index.ts";
+import type { ActivityType, CatalogEnvironment, EnvironmentAction } from "../../control/index.ts";
 import type { environmentOperations, Operations, Result } from "../../contract/index.ts";
 import type { Caller, ProjectView } from "../caller.ts";
 import type { Handlers } from "../operation-handlers.ts";
@@ -23,19 +23,13 @@ export const environmentHandlers: Handlers<Names> = {
   listEnvironments: async ({ caller, services, parameters }) => {
     const view = await caller.project(parameters.project);
     const all = await services.catalog.projects.environments(view.id);
-    const backups = await services.catalog.list(view.id);
-    return all
-      .filter((environment) => view.mayIn(environment, "view"))
-      .map((environment) => show(services, view, environment, all, backups));
+    const visible = all.filter((environment) => view.mayIn(environment, "view"));
+    return Promise.all(visible.map((environment) => show(services, view, environment, all)));
   },
 
   getEnvironment: async ({ caller, services, parameters }) => {
     const { view, environment } = await caller.environment(parameters.project, parameters.environment);
-    const [all, backups] = await Promise.all([
-      services.catalog.projects.environments(view.id),
-      services.catalog.list(view.id, environment.id),
-    ]);
-    return show(services, view, environment, all, backups);
+    return show(services, view, environment, await services.catalog.projects.environments(view.id));
   },
 
   updateEnvironment: async ({ caller, services, parameters, body }) => {
@@ -100,16 +94,14 @@ async function changeStatus(
   return accepted(activity, { cancel: true });
 }
 
-function show(
+async function show(
   services: ApiServices,
   view: ProjectView,
   environment: CatalogEnvironment,
   all: readonly CatalogEnvironment[],
-  /** Newest first. */
-  backups: readonly Backup[],
-): Result<Operations["getEnvironment"]> {
+): Promise<Result<Operations["getEnvironment"]>> {
   const configured = services.configured(view.id)?.environment(environment.id);
-  const latest = backups.find((backup) => backup.environment === environment.id && backup.status === "CREATED");
+  const latest = await services.catalog.latestBackup(view.id, environment.id);
   return representEnvironment(view, environment, {
     isMain: mainEnvironment(all.filter(({ declared }) => declared))?.id === environment.id,
     hasCode: configured?.hasCode ?? false,

@@ -134,6 +134,10 @@ describe.each(["sqlite", "postgresql"] as const)("the catalog on %s", (kind) => 
     expect((await catalog.list(project)).map((backup) => backup.id)).toEqual([newest.id, middle.id, old.id]);
     expect((await catalog.list(project, main)).map((backup) => backup.id)).toEqual([newest.id, old.id]);
     expect(await catalog.list("other" as ProjectId)).toEqual([]);
+    expect(await catalog.latestBackup(project, main)).toEqual(newest);
+    await catalog.setStatus(project, newest.id, "DELETING");
+    expect(await catalog.latestBackup(project, main)).toEqual(old);
+    expect(await catalog.latestBackup("other" as ProjectId, main)).toBeUndefined();
     const atOnce = Array.from({ length: 30 }, () => backupAt(new Date(9000)));
     for (const backup of atOnce) await catalog.insert(backup);
     const listed = (await catalog.list(project)).slice(0, 30).map(({ id }) => id);

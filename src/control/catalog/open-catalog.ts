@@ -3,7 +3,7 @@ import type { ActivityQueue } from "../activities/activity-queue.ts";
 import type { Access } from "../access/access.ts";
 import type { ActivityStore } from "../activities/activity-store.ts";
 import type { ProjectStore } from "../projects/project-store.ts";
-import type { BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
+import type { Backup, BackupStates, Catalog, EnvironmentStatus } from "../../engine/index.ts";
 
 /** The environments' statuses; the configuration gives the first one. */
 export interface EnvironmentStates {
@@ -17,6 +17,8 @@ export interface EnvironmentStates {
 }
 
 export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
+  /** The newest complete backup of an environment. */
+  latestBackup(project: ProjectId, environment: EnvironmentId): Promise<Backup | undefined>;
   readonly access: Access;
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;

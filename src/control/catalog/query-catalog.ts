@@ -44,6 +44,22 @@ export class QueryCatalog implements OpenCatalog {
     });
   }
 
+  latestBackup(project: ProjectId, environment: EnvironmentId): Promise<Backup | undefined> {
+    return this.#database.use(async (queries) => {
+      const row = await queries
+        .selectFrom("backups")
+        .select(["record", "status", "updated_at"])
+        .where("project", "=", project)
+        .where("environment", "=", environment)
+        .where("status", "=", "CREATED")
+        .orderBy("created_at", "desc")
+        .orderBy("id", "desc")
+        .limit(1)
+        .executeTakeFirst();
+      return row === undefined ? undefined : backupOf(row);
+    });
+  }
+
   get(project: ProjectId, id: BackupId): Promise<Backup | undefined> {
     return this.#database.use(async (queries) => {
       const row = await queries
