@@ -1,12 +1,9 @@
-import { setFlagsFromString } from "node:v8";
 import { runCli } from "../cli/index.ts";
 import { LocalComposition } from "./local-composition.ts";
 import { watchProcess } from "./process-host.ts";
 
 /** The program: one command line, then the process ends with its exit code. */
 export async function run(): Promise<void> {
-  // The young generation stays at its first 2 MB; by itself it grows to 100, of which hardly anything is ever in use.
-  setFlagsFromString("--semi-space-growth-factor=1");
   const { host, flush } = watchProcess();
   const exitCode = await runCli(
     process.argv.slice(2),

@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { HoldfastError, throwIfAborted } from "../../base/index.ts";
-import { returnLargeMemory } from "./memory-return.ts";
 import type { Answer, FinishedPack, Job, JobKind, JobResults, Order, Request, SessionSetup } from "./protocol.ts";
 import { fromPortable } from "./protocol.ts";
+import { keepMemorySmall } from "./small-memory.ts";
 
 // Sources are run as they are, or compiled: the worker's file has the ending of this one.
 const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
@@ -134,7 +134,7 @@ export class WorkerPool {
 
   /** Starts a thread that knows all sessions there are. */
   #startOne(): void {
-    returnLargeMemory();
+    keepMemorySmall();
     // Files that a worker opens for reuse are closed by this thread: at its end it must not close their numbers.
     const options = { name: "holdfast-repository", execArgv: [], trackUnmanagedFds: false, resourceLimits };
     const worker = new Worker(this.#program, options);
