@@ -68,10 +68,11 @@ function workerHost(
       // Made before the repository is opened, which then has to be closed.
       const composed = await composition.environment(config, project, environment, status);
       const settings = await catalog.projects.settings(project.id);
-      const { count } = manualPolicy(project.profile, environment.type, settings.get(retentionKey));
+      const { count, expiryDays } = manualPolicy(project.profile, environment.type, settings.get(retentionKey));
       const repository = await composition.openRepository(config, project, signal);
       return {
         environment: { ...composed, manualCount: count },
+        manualExpiryDays: expiryDays,
         context: {
           repository,
           catalog,

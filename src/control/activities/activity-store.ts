@@ -1,7 +1,7 @@
 import type { ExpressionBuilder } from "kysely";
 import type { EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
-import type { CatalogQueries, CatalogTables } from "../catalog/catalog-schema.ts";
+import type { CatalogKind, CatalogQueries, CatalogTables } from "../catalog/catalog-schema.ts";
 import type { ActivityListener } from "./activity-feed.ts";
 import { cancelActivity } from "./cancel-activity.ts";
 import { createActivity, type NewActivity } from "./create-activity.ts";
@@ -15,6 +15,8 @@ import type {
   ActivityType,
 } from "./activity.ts";
 import { activityColumns, activityOf } from "./activity-row.ts";
+import { type ListingPart, planListing } from "./listing-plan.ts";
+import { unindexed } from "./unindexed-column.ts";
 
 /** Which activities to list; what is left out does not matter. */
 export interface ActivityFilter {
@@ -65,11 +67,8 @@ export class ActivityStore {
   /** Newest first. */
   list(project: ProjectId, filter: ActivityFilter): Promise<readonly Activity[]> {
     return this.#database.use(async (queries) => {
-      // Each type and state has the newest at one end of an index; a list of them would be sorted whole.
       const parts = await Promise.all(
-        orAny(filter.types).flatMap((type) =>
-          orAny(filter.states).map((state) => listPart(queries, project, filter, type, state)),
-        ),
+        planListing(filter).map((part) => listPart(queries, this.#database.kind, project, filter, part)),
       );
       return parts.length === 1 ? (parts[0] ?? []) : newestFirst(parts.flat()).slice(0, filter.limit);
     });
@@ -93,11 +92,12 @@ export class ActivityStore {
       let query = queries
         .selectFrom("activities")
         .select(activityColumns)
-        .where("project", "=", project)
+        .where(unindexed(this.#database.kind, "project"), "=", project)
         .where("ended_at", "is", null)
-        .orderBy("created_at")
+        .orderBy(unindexed(this.#database.kind, "created_at"))
         .orderBy("id");
-      if (environment !== undefined) query = query.where("environment", "=", environment);
+      if (environment !== undefined)
+        query = query.where(unindexed(this.#database.kind, "environment"), "=", environment);
       return (await query.execute()).map(activityOf);
     });
   }
@@ -123,23 +123,24 @@ export class ActivityStore {
   }
 }
 
-const orAny = <T>(values: readonly T[] | undefined): readonly (T | undefined)[] =>
-  values === undefined ? [undefined] : [...new Set(values)];
-
 async function listPart(
   queries: CatalogQueries,
+  kind: CatalogKind,
   project: ProjectId,
-  filter: ActivityFilter,
-  type: ActivityType | undefined,
-  state: ActivityState | undefined,
+  { environment, before, limit }: ActivityFilter,
+  { types, states, results }: ListingPart,
 ): Promise<readonly Activity[]> {
-  const { environment, result, before, limit } = filter;
   const conditions = (row: ExpressionBuilder<CatalogTables, "activities">) => {
     const all = [row("project", "=", project)];
     if (environment !== undefined) all.push(row("environment", "=", environment));
-    if (type !== undefined) all.push(row("type", "=", type));
-    if (state !== undefined) all.push(row("state", "=", state));
-    if (result !== undefined) all.push(row("result", "=", result));
+    // One environment's are found by that, whatever else is asked for.
+    const column = <C extends "type" | "state" | "result">(name: C) =>
+      environment === undefined ? row.ref(name) : unindexed(kind, name);
+    if (types !== undefined) all.push(row.eb(column("type"), "in", types));
+    if (states !== undefined) all.push(row.eb(column("state"), "in", states));
+    if (results !== undefined) {
+      all.push(results === null ? row.eb(column("result"), "is", null) : row.eb(column("result"), "in", results));
+    }
     if (before !== undefined) all.push(row("created_at", "<", before.getTime()));
     return row.and(all);
   };

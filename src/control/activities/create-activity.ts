@@ -1,9 +1,10 @@
 import { type EnvironmentId, type Facts, HoldfastError, newOperationId, type ProjectId } from "../../base/index.ts";
 import { writeAuditEntry } from "../access/audit-trail.ts";
 import type { CatalogDatabase } from "../catalog/catalog-database.ts";
-import type { ActivityRow, CatalogQueries } from "../catalog/catalog-schema.ts";
+import type { ActivityRow, CatalogKind, CatalogQueries } from "../catalog/catalog-schema.ts";
 import type { Activity, ActivityId, ActivityType, Actor, JsonObject } from "./activity.ts";
 import { activityColumns, activityOf } from "./activity-row.ts";
+import { unindexed } from "./unindexed-column.ts";
 
 /** Work that somebody asks for. */
 export interface NewActivity {
@@ -57,7 +58,7 @@ export function createActivity(
     if (request.supersedes === true) {
       for (const id of await supersede(queries, request, now)) tell({ project, id, state: true });
     }
-    const row = newRow(request, actor, priority, now);
+    const row = newRow(request, actor, priority, await nextMoment(queries, database.kind, request, now));
     const inserted = await queries
       .insertInto("activities")
       .values(row)
@@ -133,6 +134,23 @@ async function supersede(queries: CatalogQueries, request: NewActivity, now: num
     .returning("id")
     .execute();
   return rows.map(({ id }) => id as ActivityId);
+}
+
+/** Now, but after what waits in the same environment already: those of one millisecond would change places. */
+async function nextMoment(
+  queries: CatalogQueries,
+  kind: CatalogKind,
+  request: NewActivity,
+  now: number,
+): Promise<number> {
+  const row = await queries
+    .selectFrom("activities")
+    .select(({ fn }) => fn.max("created_at").as("last"))
+    .where(unindexed(kind, "project"), "=", request.project)
+    .where(unindexed(kind, "environment"), "=", request.environment)
+    .where("ended_at", "is", null)
+    .executeTakeFirst();
+  return Math.max(now, (row?.last ?? 0) + 1);
 }
 
 function newRow(request: NewActivity, actor: Actor, priority: number, now: number): ActivityRow {

@@ -46,13 +46,13 @@ export async function performActivity(claim: Claim, site: OpenSite): Promise<Per
   const { parameters } = activity;
   switch (activity.type) {
     case "environment.backup": {
-      const expiresAt = optionalText(parameters, "expires_at");
+      const expiresAt = expiryOf(parameters, site);
       const backup = await createBackup(site.context, site.environment, {
         id: text(activity.payload, "backup_name") as BackupId,
         operation: activity.id,
         live: parameters["safe"] !== true,
         automated: parameters["automated"] === true,
-        ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
       });
       return {
         message:
@@ -112,6 +112,16 @@ export async function recoverActivity(claim: Claim, site: OpenSite, catalog: Ope
     case "environment.resume":
       return false;
   }
+}
+
+const dayMs = 86_400_000;
+
+/** What was asked for, else what the project's profile says. */
+function expiryOf(parameters: JsonObject, { context, manualExpiryDays }: OpenSite): Date | undefined {
+  const asked = optionalText(parameters, "expires_at");
+  if (asked !== undefined) return new Date(asked);
+  if (parameters["automated"] === true || manualExpiryDays === undefined) return undefined;
+  return new Date(context.clock.now().getTime() + manualExpiryDays * dayMs);
 }
 
 function text(object: JsonObject, key: string): string {

@@ -5,6 +5,8 @@ import type { EngineContext, EngineEvent, Environment, EnvironmentStatus } from 
 export interface OpenSite {
   readonly context: EngineContext;
   readonly environment: Environment;
+  /** How many days after it was made a manual backup expires; undefined for never. */
+  readonly manualExpiryDays: number | undefined;
   close(): Promise<void>;
 }
 

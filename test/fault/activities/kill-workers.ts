@@ -15,7 +15,7 @@ import {
 } from "../../../src/control/index.ts";
 import { type Random, randomFrom } from "../kill-plan.ts";
 import { backupActivity, backupDeleteActivity, restoreActivity } from "./activity-requests.ts";
-import { endedWrongly, watchStates } from "./state-changes.ts";
+import { endedWrongly, longestUntilTakenUp, watchStates } from "./state-changes.ts";
 import { activitySite, componentsOf, environments, initSite, openSiteRepository, project } from "./worker-site.ts";
 
 const childProgram = fileURLToPath(new URL("worker-child.ts", import.meta.url));
@@ -124,7 +124,7 @@ class KillRun {
       problem === undefined ? [] : [`${activity.type} ${activity.id}: ${problem}`],
     );
     problems.push(...(await this.#look()));
-    const takenUpMs = first === undefined ? undefined : await this.#takenUp(asked, first);
+    const takenUpMs = first === undefined ? undefined : this.#takenUp(first);
     if (takenUpMs !== undefined && takenUpMs > leaseMs + this.#options.slackMs)
       problems.push(`taken up after ${takenUpMs} ms only`);
     await this.#stopAllBut(this.#options.survivors);
@@ -212,16 +212,10 @@ class KillRun {
     }
   }
 
-  /** From the kill until the log of the last activity that the victim had says that it was taken up. */
-  async #takenUp(asked: readonly Activity[], killedAtMs: number): Promise<number | undefined> {
-    const times: number[] = [];
-    for (const { id } of asked) {
-      const log = await this.#catalogs[0].activities.log(project, id, { from: 0, limit: 1000 });
-      for (const { at, message } of log) {
-        if (message.startsWith("Its worker was lost") && at.getTime() >= killedAtMs) times.push(at.getTime());
-      }
-    }
-    return times.length === 0 ? undefined : Math.max(...times) - killedAtMs;
+  /** From the kill until the last of what the victim had was claimed again; it is claimed in vain, too, where that is busy. */
+  #takenUp(killedAtMs: number): number | undefined {
+    const [text = ""] = this.#options.sql(longestUntilTakenUp(killedAtMs));
+    return text === "" ? undefined : Number(text);
   }
 
   /** What is not as it must be once everything has ended. */

@@ -120,6 +120,7 @@ export function siteHost(
           holdTimeoutMs: 5000,
           hooks: { beforeHold: [], afterRelease: [], beforeRestore: [], afterRestore: [] },
         },
+        manualExpiryDays: 7,
         context: {
           repository,
           catalog,

@@ -104,6 +104,8 @@ describe.each(catalogKinds)("a worker on %s", (kind) => {
     const [stored] = await catalog.list(project);
     expect(stored).toMatchObject({ id: backup.payload["backup_name"], safe: true, automated: false });
     if (stored === undefined) throw new Error("no backup");
+    // As the profile has it.
+    expect(stored.expiresAt?.getTime()).toBeGreaterThan(stored.createdAt.getTime() + 6 * 86_400_000);
     expect(await logOf(backup)).toMatch(new RegExp(`hold: drained.*\n[^]*The backup ${stored.id} is complete: .*\n$`));
     for (const component of componentsOf(folder, main)) component.data = "changed";
     const restore = { backup: stored.id, source: main, restoreCode: true };
