@@ -43,7 +43,8 @@ export class RawClient {
 
   /** Resolves with all that came once the other side has closed. */
   async untilClosed(): Promise<string> {
-    if (!this.socket.closed) await once(this.socket, "close");
+    // Not `once`, which gives up at an error: one that is cut off while it still sends gets a reset after the last words.
+    if (!this.socket.closed) await new Promise<void>((resolve) => this.socket.once("close", () => resolve()));
     return this.received;
   }
 

@@ -104,10 +104,15 @@ export class DumpRun {
  */
 export async function runRestore(
   command: readonly string[],
-  options: { readonly exec: readonly string[]; readonly path: string; readonly timeoutMs?: number },
+  options: {
+    readonly exec: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly path: string;
+    readonly timeoutMs?: number;
+  },
 ): Promise<void> {
   const [program = "", ...args] = command;
-  const tool = startClientTool(program, args, { exec: options.exec });
+  const tool = startClientTool(program, args, { exec: options.exec, env: options.env });
   using limit = new TimeLimit(options.timeoutMs, () => tool.kill());
   tool.stdout.resume();
   try {

@@ -4,6 +4,7 @@ import { HoldfastError, messageOf, type SourceId, systemErrorCode, throwIfAborte
 import type { Restorable, StageReport, SwapReport, Target, TargetContext } from "../../component/index.ts";
 import type { CommandConfig } from "./command-config.ts";
 import { checkProgram, DumpRun, runRestore } from "./command-run.ts";
+import { endOrphanedRestores, restoreMark, restoreVariable } from "./orphaned-commands.ts";
 
 /**
  * A restore command has one effect only: so `stage` brings the dump here and rehearses the dump command, and `swap`, in
@@ -68,7 +69,7 @@ export class CommandTarget implements Target {
         await rename(paths.rehearsal, paths.safety);
         await note(paths.begun);
       }
-      await runRestore(this.#config.restore, { exec: this.#exec, path: paths.staged, timeoutMs: left() });
+      await this.#restore(context, paths.staged, left());
       await note(paths.restored);
     } catch (error) {
       throw this.#swapFailed(messageOf(error), error);
@@ -79,8 +80,9 @@ export class CommandTarget implements Target {
   async swapBack(context: TargetContext): Promise<void> {
     const paths = workPaths(context);
     if (await exists(paths.begun)) {
+      await endOrphanedRestores(restoreMark(context.operationId, this.id));
       try {
-        await runRestore(this.#config.restore, { exec: this.#exec, path: paths.safety });
+        await this.#restore(context, paths.safety);
       } catch (error) {
         throw new HoldfastError(
           "RECOVERY_FAILED",
@@ -114,6 +116,15 @@ export class CommandTarget implements Target {
 
   get #exec(): readonly string[] {
     return this.#config.exec ?? [];
+  }
+
+  #restore(context: TargetContext, path: string, timeoutMs?: number): Promise<void> {
+    return runRestore(this.#config.restore, {
+      exec: this.#exec,
+      env: { [restoreVariable]: restoreMark(context.operationId, this.id) },
+      path,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
   }
 
   async #dumpTo(path: string, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SourceId } from "../../base/index.ts";
+import { type SourceId, systemErrorCode } from "../../base/index.ts";
 import {
   type ComponentUnderTest,
   describeComponent,
@@ -172,6 +172,20 @@ describe("a restore command", () => {
     const { error, afterRevert } = await restoreWith(hangsOnOld, 500);
     expect(error).toMatchObject({ code: "SERVICE_SWAP_FAILED", cause: { code: "TIMEOUT" } });
     expect(afterRevert).toBe("newest");
+  });
+
+  it("leaves nothing running that could still replace the old data once that is loaded", async () => {
+    const orphan = join(folder, "orphan");
+    // As of a Holdfast that was killed: in another process group, and nobody waits for it.
+    const outlives = `cat >'${data}'; if grep -q old '${data}'; then setsid sleep 100 </dev/null >/dev/null 2>&1 & echo $! >'${orphan}'; fi`;
+    const { error, afterRevert } = await restoreWith(outlives);
+    expect(error).not.toBeInstanceOf(Error);
+    expect(afterRevert).toBe("newest");
+    // Empty of a process that is dead and not yet collected.
+    const commandLine = await readFile(`/proc/${(await readFile(orphan, "utf8")).trim()}/cmdline`, "utf8").catch(
+      (thrown: unknown) => systemErrorCode(thrown) ?? "",
+    );
+    expect(["", "ENOENT", "ESRCH"]).toContain(commandLine);
   });
 
   it("may leave before it has read everything", async () => {
