@@ -34,6 +34,8 @@ export interface RunningApiServer {
 
 /** For a client to send its request, and to keep a connection that it does not use. */
 const timeouts = { headersMs: 10_000, requestMs: 30_000, keepAliveMs: 65_000 } as const;
+/** How often Node looks for clients that are late. */
+const connectionsCheckingInterval = 1000;
 const graceMs = 10_000;
 const mostConnections = 1000;
 
@@ -73,9 +75,9 @@ export async function startApiServer(services: ApiServices, options: ApiServerOp
 }
 
 function createListener({ tls }: ApiServerOptions): Server {
-  if (tls === undefined) return createServer();
+  if (tls === undefined) return createServer({ connectionsCheckingInterval });
   try {
-    return createTlsServer({ cert: tls.certificate, key: tls.key, minVersion: "TLSv1.2" });
+    return createTlsServer({ connectionsCheckingInterval, cert: tls.certificate, key: tls.key, minVersion: "TLSv1.2" });
   } catch (error) {
     throw new HoldfastError("CONFIG_INVALID", `The server's certificate or key cannot be used: ${messageOf(error)}.`, {
       remedy: "Look at server.tls in the configuration: both files are PEM, and belong together.",

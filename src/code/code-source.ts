@@ -4,7 +4,7 @@ import { apartPaths } from "./apart-paths.ts";
 import { isDirty, readCommitId } from "./git-checkout.ts";
 
 export interface CodeSourceOptions extends Omit<TreeSourceOptions, "kind" | "unusable" | "apart"> {
-  /** Absolute paths of the application's mounts; those in the code's folder are left out. */
+  /** Absolute paths of mounts and of services' files; those in the code's folder are left out. */
   readonly mounts?: readonly string[];
 }
 

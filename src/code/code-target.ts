@@ -1,8 +1,8 @@
 import { TreeTarget, type TreeTargetOptions } from "../filetree/index.ts";
-import { apartPaths } from "./apart-paths.ts";
+import { apartPaths, gitFolder } from "./apart-paths.ts";
 
-export interface CodeTargetOptions extends Omit<TreeTargetOptions, "apart"> {
-  /** Absolute paths of the application's mounts; those in the code's folder stay as they are. */
+export interface CodeTargetOptions extends Omit<TreeTargetOptions, "apart" | "restoredBeside"> {
+  /** Absolute paths of mounts and of services' files; those in the code's folder stay as they are. */
   readonly mounts?: readonly string[];
 }
 
@@ -10,6 +10,7 @@ export interface CodeTargetOptions extends Omit<TreeTargetOptions, "apart"> {
 export class CodeTarget extends TreeTarget {
   constructor(options: CodeTargetOptions) {
     const { mounts, ...rest } = options;
-    super({ ...rest, apart: apartPaths(options.root, mounts ?? []) });
+    const apart = apartPaths(options.root, mounts ?? []);
+    super({ ...rest, apart, restoredBeside: apart.filter((path) => path !== gitFolder) });
   }
 }

@@ -34,6 +34,13 @@ function searchPaths(root: TreeDirectory, paths: readonly string[], keepers: Set
   }
 }
 
+/** The directories that these paths are in: latin1 text, the root as "". */
+export function parentsOf(paths: readonly string[]): Set<string> {
+  const parents = new Set<string>();
+  for (const path of paths) addParents(Buffer.from(path).toString("latin1"), parents);
+  return parents;
+}
+
 function addParents(path: string, keepers: Set<string>): void {
   for (let at = path.lastIndexOf("/"); at !== -1; at = path.slice(0, at).lastIndexOf("/"))
     keepers.add(path.slice(0, at));

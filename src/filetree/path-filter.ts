@@ -14,8 +14,9 @@ export interface PathFilterOptions {
   readonly apart?: readonly string[];
 }
 
-/** Names of what a restore stages and moves out; scans never see them. */
-const stagingName = /^\.holdfast-[a-z2-7]{12}-[a-z2-7]{8}-(?:new|old|tmp)$/;
+/** Names of what a restore stages and moves out, be it of a tree or of a SQLite database; scans never see them. */
+const stagingName =
+  /^\.(?:holdfast-[a-z2-7]{12}-[a-z2-7]{8}-(?:new|old|tmp)|.+\.holdfast-[a-z2-7]{12}\.(?:new|old)(?:-(?:wal|shm|journal))?)$/s;
 
 export const isStagingName = (name: Buffer): boolean => name[0] === 0x2e && stagingName.test(name.toString("latin1"));
 

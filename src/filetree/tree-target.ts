@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { HoldfastError, messageOf, type SourceId, systemErrorCode } from "../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../component/index.ts";
 import { readDurable, syncDirectory, writeDurably } from "./durable-file.ts";
-import { findKeepers } from "./keepers.ts";
+import { findKeepers, parentsOf } from "./keepers.ts";
 import { refuseLinksInTheWay } from "./links-in-the-way.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
 import { sharesBlocks } from "./posix/mount-points.ts";
@@ -21,6 +21,11 @@ export interface TreeTargetOptions extends PathFilterOptions {
   readonly root: string;
   /** The whole component's folder, if `root` is a part of it: below it no link is followed. */
   readonly base?: string;
+  /**
+   * Of `apart`: what another target may put in its place at the same time. The directories that it is in stay, also where it is
+   * not there yet: exchanged, they would take it with them.
+   */
+  readonly restoredBeside?: readonly string[];
   /** For tests: stage in the root itself, as where it is a mount point. */
   readonly forceInside?: boolean;
   /** For tests: stands for renameat2(2) with RENAME_EXCHANGE. */
@@ -75,7 +80,10 @@ export class TreeTarget implements Target {
     this.#refuseMounts(place);
     checkRoom(place, backup);
     const live = lstatSync(place.root, { throwIfNoEntry: false });
-    const keepers = live?.isDirectory() === true ? await findKeepers(Buffer.from(place.root), this.#filter) : [];
+    const keepers = parentsOf(this.#options.restoredBeside ?? []);
+    if (live?.isDirectory() === true) {
+      for (const path of await findKeepers(Buffer.from(place.root), this.#filter)) keepers.add(path);
+    }
     writeDurably(stagingFile(context), { place, keepers: [...keepers] } satisfies Staging);
     const shared = new SharedFilesWriter(sharedFile(context));
     try {

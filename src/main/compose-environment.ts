@@ -12,6 +12,7 @@ import {
   type GatewayConfig,
 } from "../gateway/index.ts";
 import { MountSource, MountTarget } from "../mounts/index.ts";
+import { sqliteFiles } from "../services/index.ts";
 import { composeService } from "./compose-service.ts";
 
 const defaultDrainTimeoutMs = 15_000;
@@ -25,6 +26,7 @@ export async function composeEnvironment(
   status: EnvironmentStatus,
 ): Promise<Environment> {
   const { gateway } = environment;
+  const claimed = claimedPaths(environment);
   const socket = await controlSocketPath(config.stateDirectory, project.id, environment.id);
   return {
     project: project.id,
@@ -34,7 +36,7 @@ export async function composeEnvironment(
     status,
     components: [
       ...environment.services.map(({ name, config: service }) => composeService(name, service)),
-      ...environment.applications.flatMap(composeApplication),
+      ...environment.applications.flatMap((application) => composeApplication(application, claimed)),
     ],
     gateway: gateway === undefined ? undefined : composeGateway(gateway, socket),
     drainTimeoutMs: gateway?.drainTimeoutMs ?? defaultDrainTimeoutMs,
@@ -49,12 +51,30 @@ function composeGateway(config: GatewayConfig, controlSocket: string): Gateway {
     : new CommandGateway({ hold: config.hold, release: config.release });
 }
 
-function composeApplication(application: ApplicationConfig): Component[] {
-  const mounts = application.mounts.map((mount) => composeMount(application, mount));
-  return application.code === undefined ? mounts : [...mounts, composeCode(application, application.code)];
+/**
+ * Files and folders, mounts and those of services, that are components of their own: whatever other component's folder they are in
+ * leaves them to it. Absolute paths.
+ */
+function claimedPaths({ applications, services }: EnvironmentConfig): string[] {
+  return [
+    ...applications.flatMap(({ mounts }) => mounts.map(({ path }) => path)),
+    ...services.flatMap(({ config }) => {
+      if (config.type === "directory") return [config.path];
+      return config.type === "sqlite" ? sqliteFiles(config.path) : [];
+    }),
+  ];
 }
 
-function composeMount(application: ApplicationConfig, mount: ApplicationConfig["mounts"][number]): Component {
+function composeApplication(application: ApplicationConfig, claimed: readonly string[]): Component[] {
+  const mounts = application.mounts.map((mount) => composeMount(application, mount, claimed));
+  return application.code === undefined ? mounts : [...mounts, composeCode(application, application.code, claimed)];
+}
+
+function composeMount(
+  application: ApplicationConfig,
+  mount: ApplicationConfig["mounts"][number],
+  claimed: readonly string[],
+): Component {
   const id = `mount:${application.name}/${mount.name}` as SourceId;
   // Patterns start at the deployed folder; for a mount elsewhere its name stands for its place in it.
   const inCode = application.code === undefined ? undefined : pathWithin(application.code, mount.path);
@@ -63,7 +83,7 @@ function composeMount(application: ApplicationConfig, mount: ApplicationConfig["
     root: mount.path,
     exclude: application.exclude,
     excludeBase: inCode ?? mount.name,
-    apart: otherMountsWithin(application, mount.path),
+    apart: pathsWithin(mount.path, claimed),
   };
   return {
     id,
@@ -78,15 +98,15 @@ function composeMount(application: ApplicationConfig, mount: ApplicationConfig["
               root: join(options.root, folder),
               base: options.root,
               excludeBase: join(options.excludeBase, folder),
-              apart: otherMountsWithin(application, join(mount.path, folder)),
+              apart: pathsWithin(join(mount.path, folder), claimed),
             },
       ),
   };
 }
 
-function composeCode(application: ApplicationConfig, code: string): Component {
+function composeCode(application: ApplicationConfig, code: string, claimed: readonly string[]): Component {
   const id = `code:${application.name}` as SourceId;
-  const options = { id, root: code, exclude: application.exclude, mounts: application.mounts.map(({ path }) => path) };
+  const options = { id, root: code, exclude: application.exclude, mounts: claimed };
   return {
     id,
     path: `code/${application.name}`,
@@ -98,9 +118,9 @@ function composeCode(application: ApplicationConfig, code: string): Component {
   };
 }
 
-/** Mounts inside a folder are components of their own: their paths below it. */
-function otherMountsWithin(application: ApplicationConfig, folder: string): string[] {
-  return application.mounts.flatMap(({ path }) => pathWithin(folder, path) ?? []);
+/** Those that are inside the folder: their paths below it. */
+function pathsWithin(folder: string, paths: readonly string[]): string[] {
+  return paths.flatMap((path) => pathWithin(folder, path) ?? []);
 }
 
 /** "public/media" for /srv/shop/public/media in /srv/shop; undefined if it is not inside, or the folder itself. */

@@ -23,5 +23,6 @@ export { type DirectoryConfig, directoryConfigSchema } from "./directory/directo
 export { DirectorySource } from "./directory/directory-source.ts";
 export { DirectoryTarget } from "./directory/directory-target.ts";
 export { type SqliteConfig, sqliteConfigSchema } from "./sqlite/sqlite-config.ts";
+export { sqliteFiles } from "./sqlite/sqlite-restore-plan.ts";
 export { SqliteSource } from "./sqlite/sqlite-source.ts";
 export { SqliteTarget } from "./sqlite/sqlite-target.ts";

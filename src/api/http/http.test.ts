@@ -76,6 +76,11 @@ describe("a body", () => {
     expect(errorOf(() => parseBody('["a,]", 1 , ]', false)).message).toContain("at line 1, column 11.");
   });
 
+  test("with a text that never closes keeps nobody waiting", { timeout: 5000 }, () => {
+    const text = `{"a":"${'\\"'.repeat(125_000)}`;
+    expect(errorOf(() => parseBody(text, false)).code).toBe("INPUT_INVALID");
+  });
+
   test("that is wrong otherwise is refused without quoting it", () => {
     const error = errorOf(() => parseBody('{"password": hunter2}', false));
     expect([error.code, error.info.http]).toEqual(["INPUT_INVALID", 400]);

@@ -36,7 +36,8 @@ const placeOf = (text: string, offset: number): string => {
 
 /** Where a comma stands before a closing brace or bracket, outside of texts. */
 function trailingComma(text: string): number | undefined {
-  for (const token of text.matchAll(/"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])/gs)) {
+  // A text that is never closed goes to the end: were the quote needed, each of its quotes would be tried as a beginning.
+  for (const token of text.matchAll(/"(?:[^"\\]|\\.)*"?|,(?=\s*[}\]])/gs)) {
     if (token[0] === ",") return token.index;
   }
   return undefined;

@@ -63,6 +63,9 @@ export function besidePaths(path: string, operation: OperationId): { readonly st
 /** Files that SQLite keeps beside a database. */
 export const sidecars = ["-wal", "-shm", "-journal"] as const;
 
+/** The database's file and those that SQLite keeps beside it. */
+export const sqliteFiles = (path: string): string[] => [path, ...sidecars.map((suffix) => path + suffix)];
+
 export async function syncPath(path: string): Promise<void> {
   await using handle = await open(path, "r");
   await handle.sync();

@@ -3,9 +3,9 @@ import { basename, dirname, join } from "node:path";
 import {
   HoldfastError,
   isHoldfastError,
+  makeDirectories,
   messageOf,
   type SourceId,
-  systemErrorCode,
   throwIfAborted,
 } from "../../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../../component/index.ts";
@@ -167,9 +167,9 @@ export class SqliteTarget implements Target {
       return { path: await resolveDatabase(this.#config.path), existed: true };
     } catch (error) {
       if (!isHoldfastError(error, "SERVICE_DATABASE_MISSING")) throw error;
-      const folder = await realpath(dirname(this.#config.path)).catch((missing: unknown) => {
-        throw systemErrorCode(missing) === "ENOENT" ? error : missing;
-      });
+      // A folder that was lost comes back, with those above it.
+      await makeDirectories(dirname(this.#config.path), 0o777);
+      const folder = await realpath(dirname(this.#config.path));
       return { path: join(folder, basename(this.#config.path)), existed: false };
     }
   }
