@@ -12,6 +12,7 @@ export {
   systemErrorCode,
   throwIfAborted,
 } from "./errors.ts";
+export { sendSignal } from "./send-signal.ts";
 export {
   type BackupId,
   base32,

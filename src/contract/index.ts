@@ -9,4 +9,4 @@ export type { serverOperations } from "./operations/server-operations.ts";
 export type { userOperations } from "./operations/user-operations.ts";
 export type { RestoreInput } from "./shapes/backup.ts";
 export type { Problem } from "./shapes/problem.ts";
-export type { DataRetention, ProjectSettingsPatch, RetentionPatch, RetentionShape } from "./shapes/settings.ts";
+export type { DataRetention, ProjectSettingsPatch, RetentionPatch } from "./shapes/settings.ts";

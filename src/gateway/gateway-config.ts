@@ -122,4 +122,3 @@ export const gatewayConfigSchema = z.discriminatedUnion("type", [builtinGatewayS
 /** The parsed entry: durations in milliseconds, defaults filled in. */
 export type GatewayConfig = z.output<typeof gatewayConfigSchema>;
 export type BuiltinGatewayConfig = Extract<GatewayConfig, { type: "builtin" }>;
-export type CommandGatewayConfig = Extract<GatewayConfig, { type: "command" }>;

@@ -7,7 +7,6 @@ export { CommandGateway, type CommandGatewayCommands } from "./command/command-g
 export type { Gateway, Hold, HoldFigures, HoldOptions } from "./gateway.ts";
 export {
   type BuiltinGatewayConfig,
-  type CommandGatewayConfig,
   type GatewayConfig,
   gatewayConfigSchema,
   type ListenAddress,

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
+import { HoldfastError, messageOf, sendSignal } from "../base/index.ts";
 
 /** A person may have to touch a token; nobody waits longer than this. */
 const timeLimitMs = 60_000;
@@ -26,7 +26,7 @@ export async function runPasswordCommand(command: readonly string[], signal?: Ab
   let stopped: "time" | "signal" | undefined;
   const stop = (why: "time" | "signal"): void => {
     stopped ??= why;
-    endGroup(child.pid);
+    if (child.pid !== undefined) sendSignal(-child.pid, "SIGKILL");
     child.stdout.destroy();
     child.stderr.destroy();
   };
@@ -53,15 +53,6 @@ export async function runPasswordCommand(command: readonly string[], signal?: Ab
   const password = output.split(/\r?\n/, 1)[0] ?? "";
   if (password === "" || output.length > longestOutput) throw unusable(program, "does not print a password");
   return password;
-}
-
-function endGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if (systemErrorCode(error) !== "ESRCH") throw error;
-  }
 }
 
 function unusable(program: string, what: string, cause?: unknown): HoldfastError {

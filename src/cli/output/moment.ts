@@ -20,11 +20,6 @@ export function formatMoment(date: Date): string {
   return text.replace(",", "");
 }
 
-/** "14 Nov". */
-export function formatDay(date: Date): string {
-  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }).format(date);
-}
-
 /** "3 hours ago", "just now". */
 export function formatAge(date: Date, now: Date): string {
   const seconds = Math.floor((now.getTime() - date.getTime()) / 1000);

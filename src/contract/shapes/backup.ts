@@ -25,7 +25,6 @@ export const backup = named(
     _links: links,
   }),
 );
-export type BackupShape = z.output<typeof backup>;
 
 const milliseconds = z.number().min(0);
 

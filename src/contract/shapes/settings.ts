@@ -21,7 +21,6 @@ export const retention = named(
     }),
   }),
 );
-export type RetentionShape = z.output<typeof retention>;
 
 const environmentTypeKeys = <S extends z.ZodType>(shape: S) =>
   z.strictObject({ production: shape, staging: shape, development: shape });

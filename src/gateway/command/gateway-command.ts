@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { HoldfastError, systemErrorCode } from "../../base/index.ts";
+import { HoldfastError, sendSignal, systemErrorCode } from "../../base/index.ts";
 
 /** Standard error that an error message shows at most. */
 const shownStderr = 2000;
@@ -27,7 +27,7 @@ export async function runGatewayCommand(command: readonly string[], options: Gat
   let why: "TIMEOUT" | "INTERRUPTED" | undefined;
   const kill = (reason: "TIMEOUT" | "INTERRUPTED"): void => {
     why ??= reason;
-    killGroup(child.pid);
+    if (child.pid !== undefined) sendSignal(-child.pid, "SIGKILL");
     // A grandchild in another group may keep the pipe open.
     child.stderr.destroy();
   };
@@ -63,16 +63,6 @@ export async function runGatewayCommand(command: readonly string[], options: Gat
   const said = stderr.trim();
   const how = exitCode === null ? `was ended by ${exitSignal}` : `exited with ${exitCode}`;
   throw failed(program, purpose, said === "" ? how : `${how}: ${said}`);
-}
-
-/** SIGKILL to a process group that may have gone. */
-export function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if (systemErrorCode(error) !== "ESRCH") throw error;
-  }
 }
 
 function failed(program: string, purpose: string, how: string): HoldfastError {

@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { PassThrough, type Readable, type Writable } from "node:stream";
-import { HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
+import { HoldfastError, sendSignal, systemErrorCode, throwIfAborted } from "../../base/index.ts";
 import { quoteForShell } from "./shell-quote.ts";
 import { TimeLimit } from "./time-limit.ts";
 
@@ -73,11 +73,7 @@ export function startClientTool(program: string, args: readonly string[], option
 
   const signalGroup = (signal: NodeJS.Signals): void => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    try {
-      process.kill(-child.pid, signal);
-    } catch (error) {
-      if (systemErrorCode(error) !== "ESRCH") throw error;
-    }
+    sendSignal(-child.pid, signal);
   };
   const gone = new Promise<void>((resolve) => {
     child.once("close", () => resolve());

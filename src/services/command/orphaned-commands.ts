@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { HoldfastError, type OperationId, type SourceId, systemErrorCode } from "../../base/index.ts";
+import { HoldfastError, type OperationId, sendSignal, type SourceId, systemErrorCode } from "../../base/index.ts";
 
 /** In the environment of every restore command, so that one that outlives its Holdfast is known. */
 export const restoreVariable = "HOLDFAST_RESTORE";
@@ -32,7 +32,7 @@ export async function endOrphanedRestores(mark: string): Promise<void> {
         },
       );
     }
-    for (const pid of orphans) kill(pid);
+    for (const pid of orphans) sendSignal(pid, "SIGKILL");
     await delay(5);
   }
 }
@@ -49,12 +49,4 @@ async function markedProcesses(entry: string): Promise<number[]> {
     }
   }
   return found;
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (systemErrorCode(error) !== "ESRCH") throw error;
-  }
 }
