@@ -67,10 +67,7 @@ async function prune(invocation: Invocation, options: PruneCommandOptions): Prom
       maxUnused: options.maxUnused,
       safetyMs: options.safetyTime,
       signal: host.signal,
-      // Nobody knows before how many trees there are.
-      onProgress: ({ done, total }) => {
-        if (total !== undefined) progress.show(done, total);
-      },
+      onProgress: ({ done, total }) => progress.show(done, total),
     });
   } finally {
     progress.finish();

@@ -52,10 +52,7 @@ async function repair(invocation: Invocation, options: RepairCommandOptions): Pr
       readData,
       forget,
       signal: host.signal,
-      // Nobody knows before how many trees there are.
-      onProgress: ({ done, total }) => {
-        if (total !== undefined) progress.show(done, total);
-      },
+      onProgress: ({ done, total }) => progress.show(done, total),
     });
   } finally {
     progress.finish();

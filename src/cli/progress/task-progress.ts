@@ -17,7 +17,9 @@ export class TaskProgress {
     this.#title = title;
   }
 
-  show(done: number, total: number): void {
+  /** `total`: undefined while nobody knows it yet; then nothing is shown. */
+  show(done: number, total: number | undefined): void {
+    if (total === undefined) return;
     const now = this.#host.clock.monotonicMs();
     if (!this.#visible || now - this.#drawnMs < redrawEveryMs) return;
     this.#drawnMs = now;
