@@ -1,49 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { SourceId } from "../base/index.ts";
 import type { SourceDescription } from "../component/index.ts";
-import type { Backup } from "./catalog.ts";
 import { decodeManifest, encodeManifest } from "./manifest.ts";
+import { exampleBackup as backup, exampleSource as source } from "./testing/example-backup.ts";
 
-const source = "service:db" as SourceId;
 const description: SourceDescription = {
   kind: "postgresql",
   engineVersion: "15.18",
   counts: { "table:public.orders": 12 },
   fingerprints: { schema: "abc" },
   facts: { encoding: "UTF8", roles: ["shop"], nested: { deep: [1, null, true] } },
-};
-const backup: Omit<Backup, "snapshot"> = {
-  id: "7hq2m5w3k4pzc6tdrnx8vbyfje" as Backup["id"],
-  project: "shop" as Backup["project"],
-  environment: "main" as Backup["environment"],
-  createdAt: new Date("2026-11-21T04:12:00.123Z"),
-  updatedAt: new Date("2026-11-21T04:12:00.123Z"),
-  expiresAt: new Date("2026-11-28T04:12:00.000Z"),
-  status: "CREATED",
-  automated: false,
-  safe: true,
-  restorable: true,
-  commitId: "1f3c9ab",
-  hold: { drainMs: 1.5, heldMs: 40, requestsHeld: 3, longestWaitMs: 39, requestsFailed: 0 },
-  skewMs: 7,
-  durationMs: 900,
-  sizeBytes: 1000,
-  written: { bytesNew: 10, bytesStored: 9, blobsNew: 1 },
-  components: [
-    {
-      source,
-      kind: "postgresql",
-      path: "services/db",
-      engineVersion: "15.18",
-      frozenAt: new Date("2026-11-21T04:12:01.000Z"),
-      freezeMs: 0.9,
-      freezeFacts: { method: "snapshot" },
-      files: 3,
-      bytes: 1000,
-    },
-  ],
-  warnings: [{ source, kind: "file-changing", message: "x", facts: { path: "a" } }],
 };
 const manifest = { backup, descriptions: new Map([[source, description]]) };
 

@@ -1,10 +1,9 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Clock, type ErrorCode, isHoldfastError, type ProjectId } from "../../base/index.ts";
-import { type PostgresqlServer, startPostgresql } from "../../services/conformance/index.ts";
-import { type CatalogPlace, type OpenCatalog, openCatalog } from "../catalog/open-catalog.ts";
+import { type OpenCatalog, openCatalog } from "../catalog/open-catalog.ts";
+import { catalogKinds, useCatalogPlaces } from "../testing/catalog-places.ts";
 import type { Access } from "./access.ts";
 import type { Actor } from "../activities/activity.ts";
 import type { UserId } from "./users.ts";
@@ -13,28 +12,9 @@ const shop = "shop" as ProjectId;
 const author: Actor = { id: "", name: "the test", address: "192.0.2.7", requestId: "request-1" };
 const password = "correct horse battery staple";
 
-let folder: string;
-let server: PostgresqlServer;
-let databases = 0;
+const places = useCatalogPlaces();
 let nowMs = 0;
 const clock: Clock = { now: () => new Date(nowMs), monotonicMs: () => nowMs };
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "holdfast-access-"));
-  server = await startPostgresql();
-}, 60_000);
-afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
-});
-
-const freshPlaces = {
-  sqlite: (name: string): CatalogPlace => ({ file: join(folder, `${name}.db`) }),
-  postgresql: (name: string): CatalogPlace => {
-    server.sql("postgres", `CREATE DATABASE ${name}`);
-    return { url: server.url(name) };
-  },
-};
 
 async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined> {
   try {
@@ -46,14 +26,13 @@ async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined>
   }
 }
 
-describe.each(["sqlite", "postgresql"] as const)("access, with the catalog on %s", (kind) => {
+describe.each(catalogKinds)("access, with the catalog on %s", (kind) => {
   let catalog: OpenCatalog;
   let access: Access;
 
   beforeEach(async () => {
-    databases += 1;
     nowMs = Date.parse("2026-11-21T04:12:00Z");
-    catalog = await openCatalog(freshPlaces[kind](`access_${databases}`), { clock });
+    catalog = await openCatalog(places.fresh(kind), { clock });
     access = catalog.access;
   }, 30_000);
   afterEach(() => catalog.close());
@@ -232,7 +211,7 @@ describe.each(["sqlite", "postgresql"] as const)("access, with the catalog on %s
 
 test("no token, link or password is anywhere in the catalog's file", async () => {
   nowMs = Date.now();
-  const file = join(folder, "secrets.db");
+  const file = join(places.folder(), "secrets.db");
   const catalog = await openCatalog({ file }, { clock });
   const { access } = catalog;
   const link = (await access.signInLinks.createForFirstAdministrator()) ?? "";

@@ -1,10 +1,9 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   type EnvironmentId,
   HoldfastError,
@@ -15,7 +14,7 @@ import {
   systemClock,
 } from "../../base/index.ts";
 import type { Backup } from "../../engine/index.ts";
-import { type PostgresqlServer, startPostgresql } from "../../services/conformance/index.ts";
+import { catalogKinds, useCatalogPlaces } from "../testing/catalog-places.ts";
 import { type CatalogPlace, type OpenCatalog, openCatalog } from "./open-catalog.ts";
 
 const project = "shop" as ProjectId;
@@ -60,38 +59,7 @@ function backupAt(createdAt: Date, environment = main): Backup {
 
 const clock = systemClock;
 
-let folder: string;
-let server: PostgresqlServer;
-let databases = 0;
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "holdfast-catalog-"));
-  server = await startPostgresql();
-}, 60_000);
-afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
-});
-
-/** Where nothing is yet, in the database under test. */
-const freshPlaces = {
-  sqlite: (name: string): CatalogPlace => ({ file: join(folder, `${name}.db`) }),
-  postgresql: (name: string): CatalogPlace => {
-    server.sql("postgres", `CREATE DATABASE ${name}`);
-    return { url: server.url(name) };
-  },
-};
-
-/** Runs SQL as another program would. */
-function runSql(place: CatalogPlace, sql: string): void {
-  if ("url" in place) {
-    server.sql(new URL(place.url).pathname.slice(1), sql);
-    return;
-  }
-  const database = new DatabaseSync(place.file);
-  database.exec(sql);
-  database.close();
-}
+const places = useCatalogPlaces();
 
 async function failureOf(promise: Promise<unknown>): Promise<HoldfastError> {
   const failure: unknown = await promise.then(
@@ -102,13 +70,12 @@ async function failureOf(promise: Promise<unknown>): Promise<HoldfastError> {
   throw new Error(`expected a HoldfastError, got ${String(failure)}`);
 }
 
-describe.each(["sqlite", "postgresql"] as const)("the catalog on %s", (kind) => {
+describe.each(catalogKinds)("the catalog on %s", (kind) => {
   let place: CatalogPlace;
   let catalog: OpenCatalog;
 
   beforeEach(async () => {
-    databases += 1;
-    place = freshPlaces[kind](`catalog_${databases}`);
+    place = places.fresh(kind);
     catalog = await openCatalog(place, { clock });
   }, 30_000);
   afterEach(() => catalog.close());
@@ -172,8 +139,8 @@ describe.each(["sqlite", "postgresql"] as const)("the catalog on %s", (kind) => 
   });
 
   test("is made once by several processes at once, and keeps what all of them write", async () => {
-    const shared = freshPlaces[kind](`shared_${databases}`);
-    const script = join(folder, `writer-${kind}.ts`);
+    const shared = places.fresh(kind);
+    const script = join(places.folder(), `writer-${kind}.ts`);
     const backup = backupAt(new Date(1000));
     await writeFile(
       script,
@@ -192,7 +159,7 @@ describe.each(["sqlite", "postgresql"] as const)("the catalog on %s", (kind) => 
   }, 60_000);
 
   test("refuses what a newer program wrote", async () => {
-    runSql(place, kind === "sqlite" ? "PRAGMA user_version = 99" : "UPDATE catalog_version SET version = 99");
+    places.sql(place, kind === "sqlite" ? "PRAGMA user_version = 99" : "UPDATE catalog_version SET version = 99");
     const failure = await failureOf(openCatalog(place, { clock }));
     expect(failure.message).toMatch(/^The catalog .* is of version 99; this program knows versions up to \d+\.$/);
     expect(failure.message).not.toContain("secret");
@@ -206,7 +173,7 @@ describe.each(["sqlite", "postgresql"] as const)("the catalog on %s", (kind) => 
 
 describe("the catalog in an SQLite file", () => {
   test("keeps its files from other users", async () => {
-    const file = join(folder, "modes.db");
+    const file = join(places.folder(), "modes.db");
     await using opened = disposing(await openCatalog({ file }, { clock }));
     await opened.catalog.insert(backupAt(new Date(1000)));
     for (const suffix of ["", "-wal", "-shm"]) {
@@ -215,9 +182,9 @@ describe("the catalog in an SQLite file", () => {
   });
 
   test("is what the program wrote before it knew Kysely", async () => {
-    const file = join(folder, "before.db");
+    const file = join(places.folder(), "before.db");
     const id = newBackupId();
-    runSql(
+    places.sql(
       { file },
       `CREATE TABLE backups (project TEXT NOT NULL, id TEXT NOT NULL, environment TEXT NOT NULL, created_at INTEGER NOT NULL,
          updated_at INTEGER NOT NULL, status TEXT NOT NULL CHECK (status IN ('CREATED', 'DELETING')), record TEXT NOT NULL,
@@ -239,7 +206,7 @@ describe("the catalog in an SQLite file", () => {
   });
 
   test("waits for another process's write no longer than it may, and then says so", async () => {
-    const file = join(folder, "busy.db");
+    const file = join(places.folder(), "busy.db");
     await using impatient = disposing(await openCatalog({ file }, { clock, timeoutMs: 30 }));
     const other = new DatabaseSync(file);
     try {
@@ -254,22 +221,26 @@ describe("the catalog in an SQLite file", () => {
   });
 
   test("that is no database, or has no folder, is refused", async () => {
-    const junk = join(folder, "junk.db");
+    const junk = join(places.folder(), "junk.db");
     await writeFile(junk, "not a database ".repeat(1000));
     expect((await failureOf(openCatalog({ file: junk }, { clock }))).message).toMatch(/cannot be used/);
-    const missing = await failureOf(openCatalog({ file: join(folder, "no/catalog.db") }, { clock }));
+    const missing = await failureOf(openCatalog({ file: join(places.folder(), "no/catalog.db") }, { clock }));
     expect(missing.message).toMatch(/cannot be used/);
     expect(missing.remedy).toContain("holdfast init");
   });
 });
 
+const databaseOf = (place: CatalogPlace): string => ("url" in place ? new URL(place.url).pathname.slice(1) : "");
+
 describe("the catalog on a PostgreSQL server", () => {
   test("waits no longer than it may, what it gave up does not happen later, and it goes on when it can", async () => {
-    const place = freshPlaces.postgresql("busy");
+    const place = places.fresh("postgresql");
     await using opened = disposing(await openCatalog(place, { clock, timeoutMs: 3000 }));
     const backup = backupAt(new Date(1));
     await opened.catalog.insert(backup);
-    const holder = server.run("busy", "BEGIN; LOCK TABLE backups; SELECT 'locked'; SELECT pg_sleep(3600);");
+    const holder = places
+      .server()
+      .run(databaseOf(place), "BEGIN; LOCK TABLE backups; SELECT 'locked'; SELECT pg_sleep(3600);");
     const ended = holder.done.catch(() => undefined);
     while (!holder.output().includes("locked")) await new Promise((resolve) => setImmediate(resolve));
     const failure = await failureOf(opened.catalog.remove(project, backup.id));
@@ -281,11 +252,14 @@ describe("the catalog on a PostgreSQL server", () => {
   }, 60_000);
 
   test("goes on after the server broke its connections", async () => {
-    const place = freshPlaces.postgresql("broken");
+    const place = places.fresh("postgresql");
     await using opened = disposing(await openCatalog(place, { clock }));
     const backup = backupAt(new Date(1));
     await opened.catalog.insert(backup);
-    server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'broken'");
+    places.sql(
+      { url: places.server().url("postgres") },
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${databaseOf(place)}'`,
+    );
     // The first call may still meet the broken connection; it says so, and the next one has a new connection.
     await opened.catalog.get(project, backup.id).catch((error: unknown) => {
       if (!isHoldfastError(error, "STATE_UNUSABLE")) throw error;
@@ -294,7 +268,7 @@ describe("the catalog on a PostgreSQL server", () => {
   });
 
   test("that is not there, or refuses the password, is told without the password", async () => {
-    const url = new URL(server.url("postgres"));
+    const url = new URL(places.server().url("postgres"));
     url.password = "wrong-one";
     const refused = await failureOf(openCatalog({ url: url.href }, { clock }));
     expect(refused.message).toMatch(

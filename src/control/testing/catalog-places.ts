@@ -14,6 +14,8 @@ export interface CatalogPlaces {
   readonly folder: () => string;
   /** Where no catalog is yet. */
   readonly fresh: (kind: CatalogKind) => CatalogPlace;
+  /** The PostgreSQL server that all its catalogs of that kind are on. */
+  readonly server: () => PostgresqlServer;
   /** Runs SQL as another program would. */
   readonly sql: (place: CatalogPlace, sql: string) => void;
 }
@@ -37,6 +39,7 @@ export function useCatalogPlaces(): CatalogPlaces {
   };
   return {
     folder: () => folder,
+    server: running,
     fresh: (kind) => {
       count += 1;
       if (kind === "sqlite") return { file: join(folder, `catalog-${count}.db`) };

@@ -16,7 +16,7 @@ import { decodeTree } from "../../../src/repository/tree/decode-tree.ts";
 import { encodeTree } from "../../../src/repository/tree/tree-format.ts";
 import { canonicalRdb, emptyRdbContents } from "../../../src/services/redis/rdb-canonical.ts";
 import { RespParser } from "../../../src/services/redis/resp-parser.ts";
-import { backup, manifest, children } from "./valid-documents.ts";
+import { children, manifest } from "./valid-documents.ts";
 
 /** Something that reads bytes which somebody else may have written. */
 export interface Decoder {
@@ -114,7 +114,7 @@ export const decoders: readonly Decoder[] = [
   {
     name: "manifest",
     json: true,
-    valid: [encodeManifest(manifest, "production", backup.commitId)],
+    valid: [encodeManifest(manifest, "production", manifest.backup.commitId)],
     decode: (bytes) => decodeManifest(bytes, id),
   },
   {
