@@ -23,7 +23,7 @@ export interface TreeTargetOptions extends PathFilterOptions {
   readonly base?: string;
   /**
    * Of `apart`: what another target may put in its place at the same time. The directories that it is in stay, also where it is
-   * not there yet: exchanged, they would take it with them.
+   * not there yet: exchanged, they would take it with them. Default: all of `apart`.
    */
   readonly restoredBeside?: readonly string[];
   /** For tests: stage in the root itself, as where it is a mount point. */
@@ -80,7 +80,7 @@ export class TreeTarget implements Target {
     this.#refuseMounts(place);
     checkRoom(place, backup);
     const live = lstatSync(place.root, { throwIfNoEntry: false });
-    const keepers = parentsOf(this.#options.restoredBeside ?? []);
+    const keepers = parentsOf(this.#options.restoredBeside ?? this.#options.apart ?? []);
     if (live?.isDirectory() === true) {
       for (const path of await findKeepers(Buffer.from(place.root), this.#filter)) keepers.add(path);
     }

@@ -1,4 +1,4 @@
-import { join, relative, sep } from "node:path";
+import { join } from "node:path";
 import type { SourceId } from "../base/index.ts";
 import { CodeSource, CodeTarget } from "../code/index.ts";
 import type { ApplicationConfig, Config, EnvironmentConfig, ProjectConfig } from "../config/index.ts";
@@ -13,6 +13,7 @@ import {
 } from "../gateway/index.ts";
 import { MountSource, MountTarget } from "../mounts/index.ts";
 import { sqliteFiles } from "../services/index.ts";
+import { pathsWithin, pathWithin } from "./paths-within.ts";
 import { composeService } from "./compose-service.ts";
 
 const defaultDrainTimeoutMs = 15_000;
@@ -35,7 +36,7 @@ export async function composeEnvironment(
     manualCount: manualBackupPolicy(project.profile, environment.type).count,
     status,
     components: [
-      ...environment.services.map(({ name, config: service }) => composeService(name, service)),
+      ...environment.services.map(({ name, config: service }) => composeService(name, service, claimed)),
       ...environment.applications.flatMap((application) => composeApplication(application, claimed)),
     ],
     gateway: gateway === undefined ? undefined : composeGateway(gateway, socket),
@@ -52,12 +53,15 @@ function composeGateway(config: GatewayConfig, controlSocket: string): Gateway {
 }
 
 /**
- * Files and folders, mounts and those of services, that are components of their own: whatever other component's folder they are in
- * leaves them to it. Absolute paths.
+ * Files and folders that are components of their own: whatever other component's folder they are in leaves them to it.
+ * Absolute paths.
  */
 function claimedPaths({ applications, services }: EnvironmentConfig): string[] {
   return [
-    ...applications.flatMap(({ mounts }) => mounts.map(({ path }) => path)),
+    ...applications.flatMap(({ code, mounts }) => [
+      ...(code === undefined ? [] : [code]),
+      ...mounts.map(({ path }) => path),
+    ]),
     ...services.flatMap(({ config }) => {
       if (config.type === "directory") return [config.path];
       return config.type === "sqlite" ? sqliteFiles(config.path) : [];
@@ -116,15 +120,4 @@ function composeCode(application: ApplicationConfig, code: string, claimed: read
         folder === undefined ? options : { ...options, root: join(code, folder), base: code, excludeBase: folder },
       ),
   };
-}
-
-/** Those that are inside the folder: their paths below it. */
-function pathsWithin(folder: string, paths: readonly string[]): string[] {
-  return paths.flatMap((path) => pathWithin(folder, path) ?? []);
-}
-
-/** "public/media" for /srv/shop/public/media in /srv/shop; undefined if it is not inside, or the folder itself. */
-function pathWithin(folder: string, path: string): string | undefined {
-  const found = relative(folder, path);
-  return found === "" || found === ".." || found.startsWith(`..${sep}`) ? undefined : found;
 }

@@ -16,22 +16,24 @@ import {
   SqliteSource,
   SqliteTarget,
 } from "../services/index.ts";
+import { pathsWithin } from "./paths-within.ts";
 
-/** A service of the configuration as the engine sees it. */
-export function composeService(name: string, config: ServiceConfig): Component {
+/** A service of the configuration as the engine sees it. `claimed`: absolute paths of what are components of their own. */
+export function composeService(name: string, config: ServiceConfig, claimed: readonly string[]): Component {
   const id = `service:${name}` as SourceId;
+  const apart = config.type === "directory" ? pathsWithin(config.path, claimed) : [];
   return {
     id,
     path: `services/${name}`,
-    source: () => serviceSource(id, config),
+    source: () => serviceSource(id, config, apart),
     target: (folder) => {
       if (folder !== undefined) throw wholeOnly(id, folder);
-      return serviceTarget(id, config);
+      return serviceTarget(id, config, apart);
     },
   };
 }
 
-function serviceSource(id: SourceId, config: ServiceConfig): Source {
+function serviceSource(id: SourceId, config: ServiceConfig, apart: readonly string[]): Source {
   switch (config.type) {
     case "postgresql":
       return new PostgresqlSource(id, config);
@@ -42,13 +44,13 @@ function serviceSource(id: SourceId, config: ServiceConfig): Source {
     case "sqlite":
       return new SqliteSource(id, config);
     case "directory":
-      return new DirectorySource(id, config);
+      return new DirectorySource(id, config, apart);
     case "command":
       return new CommandSource(id, config);
   }
 }
 
-function serviceTarget(id: SourceId, config: ServiceConfig): Target {
+function serviceTarget(id: SourceId, config: ServiceConfig, apart: readonly string[]): Target {
   switch (config.type) {
     case "postgresql":
       return new PostgresqlTarget(id, config);
@@ -59,7 +61,7 @@ function serviceTarget(id: SourceId, config: ServiceConfig): Target {
     case "sqlite":
       return new SqliteTarget(id, config);
     case "directory":
-      return new DirectoryTarget(id, config);
+      return new DirectoryTarget(id, config, apart);
     case "command":
       return new CommandTarget(id, config);
   }

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createLive, folder, holdfast, useShop } from "./testing/shop-commands.ts";
 
-// Where one component's folder holds another's: a mount in the code, databases in both, a data folder in the code.
+// Where one component's folder holds another's: a mount in the code and code in a mount, databases in code, mount and data folder.
 const config = `version: 1
 state: ./state
 projects:
@@ -16,11 +16,14 @@ projects:
     environments:
       main:
         type: production
-        applications: { app: { code: ./site, mounts: { media: ./site/public/media } } }
+        applications:
+          app: { code: ./site, mounts: { media: ./site/public/media } }
+          worker: { code: ./home/worker, mounts: { home: ./home } }
         services:
           flags: { type: sqlite, path: ./site/data/flags.db }
           tags: { type: sqlite, path: ./site/public/media/tags.db }
           search: { type: directory, path: ./site/var/search }
+          terms: { type: sqlite, path: ./site/var/search/terms.db }
 `;
 
 const files = {
@@ -28,8 +31,10 @@ const files = {
   "site/public/style.css": "style",
   "site/public/media/a.jpg": "picture",
   "site/var/search/index": "words",
+  "home/worker/run.js": "worker",
+  "home/notes": "notes",
 } as const;
-const databases = ["site/data/flags.db", "site/public/media/tags.db"] as const;
+const databases = ["site/data/flags.db", "site/public/media/tags.db", "site/var/search/terms.db"] as const;
 
 function withDatabase<T>(path: string, work: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(join(folder, path));
@@ -60,8 +65,10 @@ async function expectAllBack(): Promise<void> {
     expect(existsSync(join(folder, path)), path).toBe(true);
     expect(withDatabase(path, (database) => database.prepare("SELECT n FROM t").all())).toEqual([{ n: 1 }]);
   }
-  const names = await readdir(join(folder, "site"), { recursive: true });
-  expect(names.filter((name) => name.includes("holdfast"))).toEqual([]);
+  for (const root of ["site", "home"]) {
+    const names = await readdir(join(folder, root), { recursive: true });
+    expect(names.filter((name) => name.includes("holdfast"))).toEqual([]);
+  }
 }
 
 useShop();
@@ -81,7 +88,8 @@ describe("a restore where one component's folder holds another's", () => {
     ["a database's folder", "site/data"],
     ["the data folder", "site/var/search"],
     ["all that is in the code's folder", "site/index.js", "site/public", "site/data", "site/var"],
-    ["everything", "site"],
+    ["the code that is in a mount", "home/worker"],
+    ["everything", "site", "home"],
   ])("brings all back after %s was lost", async (_what, ...lost) => {
     await fill();
     await createLive();
@@ -96,7 +104,7 @@ describe("a restore where one component's folder holds another's", () => {
   test("keeps no database as files of the component that it is in", async () => {
     await fill();
     const id = await createLive();
-    for (const path of ["code/app/data", "mounts/app/media"]) {
+    for (const path of ["code/app/data", "mounts/app/media", "services/search"]) {
       const { out } = await holdfast(`backup:files ${id} ${path}`);
       expect(out).not.toContain(".db");
     }

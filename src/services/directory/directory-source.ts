@@ -18,10 +18,11 @@ export class DirectorySource implements Source {
   readonly #tree: TreeSource;
   #context: SourceContext | undefined;
 
-  constructor(id: SourceId, config: DirectoryConfig) {
+  /** @param apart paths in the folder that are components of their own: they are left out */
+  constructor(id: SourceId, config: DirectoryConfig, apart: readonly string[] = []) {
     this.id = id;
     this.#config = config;
-    this.#tree = new TreeSource({ id, kind: "directory", root: config.path, unusable: "MOUNT_UNUSABLE" });
+    this.#tree = new TreeSource({ id, kind: "directory", root: config.path, unusable: "MOUNT_UNUSABLE", apart });
   }
 
   async prepare(context: SourceContext): Promise<void> {

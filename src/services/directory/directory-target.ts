@@ -7,7 +7,8 @@ import type { DirectoryConfig } from "./directory-config.ts";
  * started by the hooks `beforeRestore` and `afterRestore`; freeze and thaw commands may block renames, so they do not run.
  */
 export class DirectoryTarget extends TreeTarget {
-  constructor(id: SourceId, config: DirectoryConfig) {
-    super({ id, root: config.path });
+  /** @param apart paths in the folder that are components of their own: they stay as they are */
+  constructor(id: SourceId, config: DirectoryConfig, apart: readonly string[] = []) {
+    super({ id, root: config.path, apart });
   }
 }
