@@ -31,3 +31,18 @@ export function storedObject(value: unknown, what: string): Readonly<Record<stri
 export function isDamage(error: unknown): error is HoldfastError {
   return error instanceof HoldfastError && (error.code === "REPOSITORY_DAMAGED" || error.code === "ENTRY_UNSAFE");
 }
+
+/**
+ * What is read, or undefined for what is damaged. Reads twice before it says so: a fault of memory or of the way here
+ * does not come twice. @throws what `read` throws for other reasons
+ */
+export async function readTwice<T>(read: () => Promise<T>): Promise<T | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      if (attempt === 2) return undefined;
+    }
+  }
+}

@@ -1,5 +1,5 @@
 import { envelopeOverhead } from "../crypto/envelope.ts";
-import { isDamage } from "../damage.ts";
+import { readTwice } from "../damage.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { HexId, Snapshot, TreeChild } from "../repository.ts";
@@ -80,22 +80,20 @@ export class LostData implements TreeFaults {
 
   async children(tree: HexId): Promise<readonly TreeChild[]> {
     if (this.#unreadable.has(tree)) return [];
-    try {
-      const children = await this.#trees.children(tree);
-      this.#onTree();
-      let loading = 0;
-      for (const { subtree } of children) {
-        if (subtree === undefined) continue;
-        this.#trees.prefetch(subtree);
-        loading += 1;
-        if (loading === ahead) break;
-      }
-      return children;
-    } catch (error) {
-      if (!isDamage(error)) throw error;
+    const children = await readTwice(() => this.#trees.children(tree));
+    if (children === undefined) {
       this.#unreadable.add(tree);
       return [];
     }
+    this.#onTree();
+    let loading = 0;
+    for (const { subtree } of children) {
+      if (subtree === undefined) continue;
+      this.#trees.prefetch(subtree);
+      loading += 1;
+      if (loading === ahead) break;
+    }
+    return children;
   }
 
   ofTree(tree: HexId): readonly number[] {

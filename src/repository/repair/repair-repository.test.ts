@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Entry, generatedDirectory, generatedFile } from "../../component/index.ts";
-import { type Backend, type FileHandle, type FileType, MemoryBackend } from "../../storage/index.ts";
+import { type Backend, FaultyBackend, type FileHandle, type FileType, MemoryBackend } from "../../storage/index.ts";
 import { Sealer, sealEnvelope } from "../crypto/envelope.ts";
 import { findMasterKey } from "../crypto/key-list.ts";
 import { encodeIndex, type IndexedPack } from "../index/index-file.ts";
@@ -282,6 +282,27 @@ describe("repair", () => {
     expect(index.packsDamaged).toMatchObject([{ id: pack.id, blobsLost: 1 }]);
     for (const { paths } of damaged) expect(paths.every((path) => path.endsWith("/"))).toBe(true);
     expect(damaged.length).toBeGreaterThan(0);
+    expect(await errors()).toEqual([]);
+  });
+
+  it("believes nothing lost for one bad read of a directory in a damaged pack", async () => {
+    const isRoot = ({ id }: { readonly id: Uint8Array }): boolean => Buffer.from(id).toString("hex") === first.tree;
+    const pack = (await packs()).find(({ blobs }) => blobs.some(isRoot));
+    const root = pack?.blobs.find(isRoot);
+    const other = pack?.blobs.find(({ type, length }) => type === "tree" && length !== root?.length);
+    await change({ type: "data", name: String(pack?.id) }, flip((other?.offset ?? 0) + 20));
+    let cut = 0;
+    const alter = ({ name }: FileHandle, bytes: Buffer): Buffer => {
+      if (name !== pack?.id || bytes.length !== root?.length || cut > 0) return bytes;
+      cut += 1;
+      return bytes.subarray(1);
+    };
+    const repository = await openRepository(new FaultyBackend(backend, { alter }), { password, workers: 1 });
+    const { damaged } = await repository.repair({ forget: true, readData: true });
+    await repository.close();
+    expect(cut).toBe(1);
+    expect(damaged.map(({ nothingLeft }) => nothingLeft)).not.toContain(true);
+    expect(await namesOf("snapshot")).toHaveLength(2);
     expect(await errors()).toEqual([]);
   });
 

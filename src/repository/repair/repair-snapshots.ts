@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { programVersion, throwIfAborted } from "../../base/index.ts";
 import type { StoredContent } from "../../component/index.ts";
 import type { Sealer } from "../crypto/envelope.ts";
-import { isDamage, parseStoredJson, storedObject } from "../damage.ts";
+import { parseStoredJson, readTwice, storedObject } from "../damage.ts";
 import type { LoadedIndex } from "../index/load-index.ts";
 import type { BlobLoader } from "../pack/blob-loader.ts";
 import type { HexId, Snapshot, TreeChild } from "../repository.ts";
@@ -28,21 +28,12 @@ export async function readSnapshots(files: UnpackedFiles, signal: AbortSignal): 
   const undecodable: HexId[] = [];
   for (const id of await files.ids("snapshot")) {
     throwIfAborted(signal);
-    const snapshot = (await readSnapshot(files, id)) ?? (await readSnapshot(files, id));
+    const snapshot = await readTwice(async () => decodeSnapshot(await files.load("snapshot", id), id));
     if (snapshot === undefined) undecodable.push(id);
     else readable.push(snapshot);
   }
   readable.sort((a, b) => a.time.getTime() - b.time.getTime());
   return { readable, undecodable };
-}
-
-async function readSnapshot(files: UnpackedFiles, id: HexId): Promise<Snapshot | undefined> {
-  try {
-    return decodeSnapshot(await files.load("snapshot", id), id);
-  } catch (error) {
-    if (isDamage(error)) return undefined;
-    throw error;
-  }
 }
 
 export interface ReplaceParts {
@@ -163,16 +154,13 @@ class TreeRewriter {
   /** Undefined for what is too large to be a description, or whose data turns out to be damaged. */
   async #read({ sizeBytes, blobIds }: StoredContent): Promise<Buffer | undefined> {
     if (sizeBytes > maxDescriptionBytes) return undefined;
-    const pieces: Buffer[] = [];
-    try {
+    return readTwice(async () => {
+      const pieces: Buffer[] = [];
       for (let at = 0; at < blobIds.length; at += 32) {
         const id = Buffer.from(blobIds.subarray(at, at + 32)).toString("hex");
         pieces.push(await this.#parts.loader.load("data", id));
       }
-    } catch (error) {
-      if (isDamage(error)) return undefined;
-      throw error;
-    }
-    return Buffer.concat(pieces);
+      return Buffer.concat(pieces);
+    });
   }
 }
