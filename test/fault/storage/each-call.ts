@@ -18,7 +18,7 @@ export interface Start {
   readonly kept: readonly Reported[];
   /** A backup that the operation may remove. */
   readonly doomed: Reported;
-  /** Packs that only this one needs. */
+  /** Packs that only this one needs, the smallest first: of one file, of its directories, and two of files. */
   readonly doomedPacks: readonly string[];
 }
 
@@ -74,15 +74,25 @@ export const operations: readonly Operation[] = [
     },
     run: (repository) => repository.prune({ ...freeAll, safetyMs: 1 }),
   },
-  {
-    name: "repair",
-    prepare: spoil,
+  repairOf("repair of a backup that lost a directory and files", (packs) => packs, 3),
+  repairOf("repair of a backup of which nothing is left", (packs) => packs.toReversed(), 2),
+];
+
+/** Which packs are gone, altered and cut off follows from their order; `snapshots` is how many there are in the end. */
+function repairOf(
+  name: string,
+  order: (doomedPacks: readonly string[]) => readonly string[],
+  snapshots: number,
+): Operation {
+  return {
+    name,
+    prepare: (_repository, { backend, doomedPacks }) => spoil(backend, order(doomedPacks)),
     run: (repository) => repository.repair(repairAll),
-    finish: finishRepair,
+    finish: (repository) => finishRepair(repository, snapshots),
     startsDamaged: true,
     shortStep: 4,
-  },
-];
+  };
+}
 
 async function forgetDoomed(repository: Repository, { doomed }: Start): Promise<readonly Reported[]> {
   await repository.forget(doomed.snapshot.id);
@@ -105,9 +115,9 @@ async function finishPrune(repository: Repository, safetyMs: number): Promise<re
 
 /**
  * What a failing disk may do that costs no backup that is kept: one index file is gone, another altered; of the packs that
- * the doomed backup alone needs one is gone, the others are altered or cut off.
+ * the doomed backup alone needs the first is gone, the others are altered or cut off in turn.
  */
-async function spoil(_repository: Repository, { backend, doomedPacks }: Start): Promise<readonly Reported[]> {
+async function spoil(backend: Backend, doomedPacks: readonly string[]): Promise<readonly Reported[]> {
   const change = async (type: FileType, name: string, alter: (bytes: Buffer) => Buffer): Promise<void> => {
     const bytes = await backend.load({ type, name });
     await backend.remove({ type, name });
@@ -129,13 +139,13 @@ async function spoil(_repository: Repository, { backend, doomedPacks }: Start): 
   return [];
 }
 
-async function finishRepair(repository: Repository): Promise<readonly string[]> {
+async function finishRepair(repository: Repository, wanted: number): Promise<readonly string[]> {
   await repository.repair(repairAll);
   const { damaged, index, snapshots } = await repository.repair(repairAll);
   const left = [...damaged.map(({ snapshot }) => snapshot.id), ...index.replaced, ...index.packsAdded];
   return [
     ...left.map((id) => `a further repair found ${id}`),
-    ...(snapshots === 3 ? [] : [`there are ${snapshots} snapshots after the repair`]),
+    ...(snapshots === wanted ? [] : [`there are ${snapshots} snapshots after the repair, not ${wanted}`]),
   ];
 }
 
@@ -156,8 +166,12 @@ export async function makeStart(): Promise<Start> {
     const kept = [await backUp(repository, filesOf(1)), await backUp(repository, filesOf(2))];
     const before = new Set((await handlesOf(backend)).map(({ name }) => name));
     const doomed = await backUp(repository, filesOf(3));
-    const packs = (await handlesOf(backend)).filter(({ type, name }) => type === "data" && !before.has(name));
-    return { backend, kept, doomed, doomedPacks: packs.map(({ name }) => name).sort() };
+    // By size, which is the same each time; names are hashes of what has random nonces.
+    const packs = [];
+    for await (const { name, sizeBytes } of backend.list("data"))
+      if (!before.has(name)) packs.push({ name, sizeBytes });
+    packs.sort((a, b) => a.sizeBytes - b.sizeBytes);
+    return { backend, kept, doomed, doomedPacks: packs.map(({ name }) => name) };
   } finally {
     await repository.close();
   }
