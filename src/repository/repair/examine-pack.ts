@@ -48,9 +48,11 @@ export class PackExaminer {
 
   /** Opens every blob and verifies the pack's name. @throws HoldfastError STORAGE_*, INTERRUPTED */
   async whole(pack: PackToExamine): Promise<ExaminedPack> {
-    const found = await this.#whole(pack);
-    // A fault of memory or of the way here does not come twice.
-    return found.sound ? found : this.#whole(pack);
+    const first = await this.#whole(pack);
+    if (first.sound) return first;
+    // A fault of memory or of the way here does not come twice; it may come the second time.
+    const second = await this.#whole(pack);
+    return second.sound ? second : eitherReadable(first, second);
   }
 
   async #whole(pack: PackToExamine): Promise<ExaminedPack> {
@@ -141,7 +143,17 @@ const soundPack = (id: HexId, blobs: readonly PackBlob[]): ExaminedPack => ({
   lost: 0,
 });
 
-/** What several index files say of one pack, by offset. */
+/** Of a pack that was read twice and is not sound: what one of the readings gave. */
+function eitherReadable(first: ExaminedPack, second: ExaminedPack): ExaminedPack {
+  const readable = distinct([...first.readable, ...second.readable]);
+  const totals = [first, second].flatMap(({ lost, readable: { length } }) =>
+    lost === undefined ? [] : [lost + length],
+  );
+  const lost = totals.length === 0 ? undefined : Math.max(...totals, readable.length) - readable.length;
+  return { ...second, readable, lost };
+}
+
+/** What several descriptions say of one pack, by offset. */
 function distinct(blobs: readonly PackBlob[]): PackBlob[] {
   const known = new Map(blobs.map((blob) => [`${blob.offset} ${Buffer.from(blob.id).toString("hex")}`, blob]));
   return Array.from(known.values()).sort((a, b) => a.offset - b.offset);

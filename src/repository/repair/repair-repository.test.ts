@@ -285,25 +285,59 @@ describe("repair", () => {
     expect(await errors()).toEqual([]);
   });
 
-  it("believes nothing lost for one bad read of a directory in a damaged pack", async () => {
+  it.each([
+    // The piece that is read of the pack to see what is left of it, the first and the second time; then the directory alone.
+    { what: "the first look at the pack", whole: true, at: 1 },
+    { what: "the second look at the pack", whole: true, at: 2 },
+    { what: "the directory", whole: false, at: 1 },
+  ])("believes nothing lost for one bad read: of $what", async ({ whole, at: nth }) => {
     const isRoot = ({ id }: { readonly id: Uint8Array }): boolean => Buffer.from(id).toString("hex") === first.tree;
-    const pack = (await packs()).find(({ blobs }) => blobs.some(isRoot));
-    const root = pack?.blobs.find(isRoot);
-    const other = pack?.blobs.find(({ type, length }) => type === "tree" && length !== root?.length);
-    await change({ type: "data", name: String(pack?.id) }, flip((other?.offset ?? 0) + 20));
-    let cut = 0;
+    const pack = (await packs()).find(({ blobs }) => blobs.some(isRoot)) as IndexedPack;
+    const root = pack.blobs.find(isRoot);
+    const other = pack.blobs.find((blob) => !isRoot(blob));
+    await change({ type: "data", name: pack.id }, flip((other?.offset ?? 0) + 20));
+    const bytesOfAll = pack.blobs.reduce((sum, { length }) => sum + length, 0);
+    let reads = 0;
     const alter = ({ name }: FileHandle, bytes: Buffer): Buffer => {
-      if (name !== pack?.id || bytes.length !== root?.length || cut > 0) return bytes;
-      cut += 1;
-      return bytes.subarray(1);
+      if (name !== pack.id || bytes.length !== (whole ? bytesOfAll : root?.length)) return bytes;
+      reads += 1;
+      return reads === nth ? Buffer.alloc(bytes.length) : bytes;
     };
     const repository = await openRepository(new FaultyBackend(backend, { alter }), { password, workers: 1 });
-    const { damaged } = await repository.repair({ forget: true, readData: true });
+    const { index, damaged } = await repository.repair({ forget: true, readData: true });
     await repository.close();
-    expect(cut).toBe(1);
+    expect(reads).toBeGreaterThanOrEqual(nth);
+    expect(index.packsDamaged).toMatchObject([{ id: pack.id, blobsLost: 1 }]);
     expect(damaged.map(({ nothingLeft }) => nothingLeft)).not.toContain(true);
     expect(await namesOf("snapshot")).toHaveLength(2);
     expect(await errors()).toEqual([]);
+  });
+
+  it("believes nothing lost for one bad read of an index file, at any of the times that it is read", async () => {
+    const [lost, kept] = await handlesOf(backend, "index");
+    await change(lost as FileHandle, flip(40));
+    const handles = [...(await handlesOf(backend, "index")), ...(await handlesOf(backend, "data"))];
+    const before = await Promise.all(handles.map(async (handle) => ({ handle, bytes: await backend.load(handle) })));
+    let reads = 0;
+    for (let nth = 1; nth === 1 || reads >= nth - 1; nth += 1) {
+      for (const type of ["index", "data"] as const) {
+        for (const handle of await handlesOf(backend, type)) await backend.remove(handle);
+      }
+      for (const { handle, bytes } of before) await backend.save(handle, bytes);
+      reads = 0;
+      const alter = ({ name }: FileHandle, bytes: Buffer): Buffer => {
+        if (name !== kept?.name) return bytes;
+        reads += 1;
+        return reads === nth ? Buffer.alloc(bytes.length) : bytes;
+      };
+      const repository = await openRepository(new FaultyBackend(backend, { alter }), { password, workers: 1 });
+      const { damaged } = await repository.repair({ forget: true, readData: true });
+      await repository.close();
+      expect(damaged).toEqual([]);
+      expect(await namesOf("snapshot")).toHaveLength(2);
+    }
+    expect(reads).toBeGreaterThan(1);
+    await everything();
   });
 
   it("removes snapshots that cannot be read, or of which nothing is left, only if that is asked for", async () => {

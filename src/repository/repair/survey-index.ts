@@ -1,4 +1,5 @@
-import { isHoldfastError, throwIfAborted } from "../../base/index.ts";
+import { throwIfAborted } from "../../base/index.ts";
+import { damaged, readTwice } from "../damage.ts";
 import { type IndexFile, decodeIndexFile, type IndexedPack } from "../index/index-file.ts";
 import { packFingerprint } from "../pack/pack-fingerprint.ts";
 import { packSize, type PackBlob } from "../pack/pack-format.ts";
@@ -17,7 +18,7 @@ export async function surveyIndex(files: UnpackedFiles, signal: AbortSignal): Pr
   const markedOrphans = new Set<HexId>();
   for (const id of await files.ids("index")) {
     throwIfAborted(signal);
-    const file = (await readIndex(files, id)) ?? (await readIndex(files, id));
+    const file = await readIndex(files, id);
     indexes.push({ id, packs: file?.packs.map(foundPack) });
     for (const orphan of file?.marks?.orphans ?? []) markedOrphans.add(orphan);
   }
@@ -38,7 +39,10 @@ function followEachOther(blobs: readonly PackBlob[]): boolean {
   return end > 0;
 }
 
-/** Hands over the packs that an index file that can be read names. */
+/**
+ * Hands over the packs that index files name which the survey could read.
+ * @throws HoldfastError REPOSITORY_DAMAGED for one that can be read no more, STORAGE_*, INTERRUPTED
+ */
 export async function eachPackOf(
   files: UnpackedFiles,
   ids: Iterable<HexId>,
@@ -47,16 +51,13 @@ export async function eachPackOf(
 ): Promise<void> {
   for (const id of ids) {
     throwIfAborted(signal);
-    for (const pack of (await readIndex(files, id))?.packs ?? []) visit(pack, id);
+    const file = await readIndex(files, id);
+    if (file === undefined) throw damaged(`The index ${id} could be read a moment ago, and cannot be read now.`);
+    for (const pack of file.packs) visit(pack, id);
   }
 }
 
-/** Undefined if it cannot be read. */
-async function readIndex(files: UnpackedFiles, id: HexId): Promise<IndexFile | undefined> {
-  try {
-    return decodeIndexFile(await files.load("index", id), `index ${id}`);
-  } catch (error) {
-    if (isHoldfastError(error, "REPOSITORY_DAMAGED")) return undefined;
-    throw error;
-  }
+/** Undefined if it is damaged. */
+function readIndex(files: UnpackedFiles, id: HexId): Promise<IndexFile | undefined> {
+  return readTwice(async () => decodeIndexFile(await files.load("index", id), `index ${id}`));
 }
