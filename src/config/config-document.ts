@@ -46,7 +46,7 @@ export function parseConfigDocument(text: string, env: Readonly<Record<string, s
     const position = lines.linePos(offset);
     return { line: position.line, column: position.col };
   };
-  const problems: ConfigProblem[] = document.errors.map((error) => ({ ...at(error.pos[0]), message: error.message }));
+  const problems = syntaxProblems(document, text, at);
 
   visit(document, {
     Scalar(key, node) {
@@ -94,6 +94,35 @@ export function parseConfigDocument(text: string, env: Readonly<Record<string, s
       return at(isNode(keyNode) ? (keyNode.range?.[0] ?? offset) : offset);
     },
   };
+}
+
+/**
+ * What keeps the file from being YAML. An unquoted `${NAME}` between brackets is told as that, and ends the list: it throws the
+ * parser off, which then complains of all that follows.
+ */
+function syntaxProblems(
+  document: Document,
+  text: string,
+  at: (offset: number) => { readonly line: number; readonly column: number },
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const { pos, message } of document.errors) {
+    const [offset] = pos;
+    // The parser stops at the brace that opens it, or after the one that closes it.
+    const start = text.startsWith("${", offset - 1) ? offset - 1 : text.slice(0, offset).search(/\$\{[^{}\n]*\}$/);
+    const [reference] = /^\$\{[^{}\n]*\}/.exec(start < 0 ? "" : text.slice(start)) ?? [];
+    if (reference === undefined) {
+      problems.push({ ...at(offset), message });
+      continue;
+    }
+    problems.push({
+      ...at(start),
+      message: `${reference} stands between brackets without quotes, where YAML takes its brace for a map`,
+      remedy: `Put the whole value into quotes, for instance "${reference}".`,
+    });
+    break;
+  }
+  return problems;
 }
 
 /** Follows `path` as far as the file goes. A map's position is that of the key it belongs to. */

@@ -167,6 +167,21 @@ projects:
     expect(lines[5]).toContain("the environment variable MISSING is not set");
   });
 
+  test("says that a variable between brackets needs quotes, instead of what the parser makes of the rest", () => {
+    const service = (text: string): string =>
+      problemsOf(
+        `${head}      main: { type: production, services: { db: ${text} } }\n      staging: { type: staging }\n`,
+      );
+    const told = "${DB_PASSWORD} stands between brackets without quotes, where YAML takes its brace for a map";
+    expect(service("{ type: sqlite, path: ${DB_PASSWORD} }")).toBe(`/srv/conf/holdfast.yaml:10:71: ${told}`);
+    expect(service("{ type: postgresql, url: postgresql://shop:${DB_PASSWORD}@db/shop, exec: [ssh] }")).toBe(
+      `/srv/conf/holdfast.yaml:10:92: ${told}`,
+    );
+    expect(service('{ exec: [ssh, ${DB_PASSWORD}, -q], url: "${DB_PASSWORD}" }')).toBe(
+      `/srv/conf/holdfast.yaml:10:63: ${told}`,
+    );
+  });
+
   test("tells a mistyped key once, not as missing, too", () => {
     expect(problemsOf(`${head}      main: { tpye: production }\n`)).toBe(
       '/srv/conf/holdfast.yaml:10:15: unknown key "projects.shop.environments.main.tpye"; did you mean "type"?',

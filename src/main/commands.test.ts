@@ -125,6 +125,10 @@ describe("backups", () => {
     expect((await holdfast(`${ours} csv`)).out).toBe(`main,false,${size}\n`);
     expect((await holdfast(`${ours} table`)).out).toMatch(/\| main \| false \| [\d.]+ kB \|/);
     expect((await holdfast("backup:get -P id")).out).toBe(`${id}\n`);
+    expect((await holdfast("backup:get latest -P id")).out).toBe(`${id}\n`);
+    expect((await holdfast("backup:files latest --format csv --columns name --no-header")).out).toContain(
+      "manifest.json",
+    );
     expect((await holdfast(`backup:get ${id}`)).out).toContain("\nsafe: false\n");
     expect((await holdfast("backup:get -P nonsense")).exit).toBe(1);
     expect(JSON.parse((await holdfast(`backup:get ${id} --format json`)).out)).toMatchObject({
@@ -250,6 +254,8 @@ describe("the repository", () => {
     const [header, ...rows] = (await holdfast("repo:stats --format csv")).out.trim().split("\n");
     expect(header).toBe("Created,Backup ID,Environment,Size,Stored,Unique,New,So far");
     expect(rows).toHaveLength(stats.snapshots);
+    const times = rows.map((row) => row.split(",", 1)[0] ?? "");
+    expect(times).toEqual(times.toSorted().toReversed());
     expect((await holdfast("repo:unlock")).err).toContain("Removed 0 locks.");
   });
 

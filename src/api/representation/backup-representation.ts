@@ -55,8 +55,8 @@ export function representBackupDetails(backup: Backup): Result<Operations["getBa
           },
     skew_ms: backup.skewMs,
     duration_ms: backup.durationMs,
-    bytes_new: written.bytesNew,
-    bytes_stored: written.bytesStored,
+    data_added: written.bytesNew,
+    data_added_packed: written.bytesStored,
     components: backup.components.map((component) => ({
       source: component.source,
       kind: component.kind,

@@ -10,7 +10,7 @@ export function registerBackupDelete(program: Command, run: RunCommand): void {
   program
     .command("backup:delete")
     .description("Delete a backup")
-    .argument("<id>", "the backup")
+    .argument("<id>", "the backup, or latest")
     .option("-W, --no-wait", "do not wait for the end (needs a server; without one the command waits)")
     .action(run((invocation, _options: unknown, id?: string) => remove(invocation, id ?? "")));
 }

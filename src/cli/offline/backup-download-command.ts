@@ -25,7 +25,7 @@ export function registerBackupDownload(program: Command, run: RunCommand): void 
   program
     .command("backup:download")
     .description("Write a backup as a tar archive, by default the newest")
-    .argument("[id]", "the backup")
+    .argument("[id]", "the backup, or latest")
     .requiredOption("-o, --output <file>", 'the file to write, "-" for standard output')
     .option(
       "--only <source[:path]>",

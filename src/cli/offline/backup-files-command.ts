@@ -16,7 +16,7 @@ export function registerBackupFiles(program: Command, run: RunCommand): void {
     program
       .command("backup:files")
       .description("List what a backup holds in a directory, by default the root of the newest backup")
-      .argument("[id]", "the backup")
+      .argument("[id]", "the backup, or latest")
       .argument("[path]", "a path in the backup, or a component: mounts/app/media/2026, mount:app/media:2026"),
   ).action(run((invocation, options: DataOptions, id?: string, path?: string) => files(invocation, options, id, path)));
 }
@@ -52,7 +52,7 @@ async function files(
   path: string | undefined,
 ): Promise<number> {
   // A lone argument that cannot be an id is a path in the newest backup.
-  const lonePath = path === undefined && id !== undefined && !isBackupId(id);
+  const lonePath = path === undefined && id !== undefined && id !== "latest" && !isBackupId(id);
   const wantedId = lonePath ? undefined : id;
   const wanted = lonePath ? id : (path ?? "");
   const selection = looksLikeSelection(wanted) ? parseSourceSelection(wanted) : undefined;

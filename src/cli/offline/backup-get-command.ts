@@ -24,7 +24,7 @@ export function registerBackupGet(program: Command, run: RunCommand): void {
     program
       .command("backup:get")
       .description("Show a backup, by default the newest")
-      .argument("[id]", "the backup")
+      .argument("[id]", "the backup, or latest")
       .option("-P, --property <name>", "print only this property; dots lead into it: hold.held_ms")
       .option("--no-header", "leave out the header"),
   ).action(run((invocation, options: GetOptions, id?: string) => get(invocation, options, id)));
@@ -38,7 +38,7 @@ const propertyColumns: readonly Column<Property>[] = [
 async function get(invocation: Invocation, options: GetOptions, id: string | undefined): Promise<number> {
   await using session = await Session.open(invocation);
   const backup = await session.findBackup(session.chooseEnvironment(), id);
-  if (id === undefined) sayDetail(invocation, `The newest backup: ${backup.id}`);
+  if (id !== backup.id) sayDetail(invocation, `The newest backup: ${backup.id}`);
   const replicas = session.project.repository.replicas.map(({ name }) => name);
   const data = backupJson(backup, replicas);
   // Measuring reads directories of all backups: not for who wants to know something else.

@@ -26,8 +26,8 @@ export function backupJson(backup: Backup, replicas: readonly string[]): Record<
     hold: holdJson(backup.hold),
     skew_ms: backup.skewMs,
     duration_ms: backup.durationMs,
-    bytes_new: backup.written.bytesNew,
-    bytes_stored: backup.written.bytesStored,
+    data_added: backup.written.bytesNew,
+    data_added_packed: backup.written.bytesStored,
     replicas,
     components: backup.components.map((component) => ({
       source: component.source,

@@ -42,7 +42,7 @@ export function registerBackupRestore(program: Command, run: RunCommand): void {
     program
       .command("backup:restore")
       .description("Restore a backup, by default the newest restorable one")
-      .argument("[id]", "the backup")
+      .argument("[id]", "the backup, or latest")
       .option("--target <environment>", "restore to this environment instead of the backup's own")
       .option("--branch-from <environment>", "make the target environment from this one (needs a server)")
       .option("--no-code", "leave the code as it is")

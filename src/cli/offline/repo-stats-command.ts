@@ -87,12 +87,14 @@ interface Row extends SnapshotSizes {
   readonly bytesSoFar: number;
 }
 
+/** Newest first. */
 function rowsOf({ sizes }: RepositoryStats): Row[] {
   let bytesSoFar = 0;
-  return sizes.map((one) => {
+  const oldestFirst = sizes.map((one) => {
     bytesSoFar += one.bytesNew;
     return { ...one, bytesSoFar };
   });
+  return oldestFirst.toReversed();
 }
 
 const bytesColumn = (name: string, header: string, bytes: (row: Row) => number): Column<Row> => ({

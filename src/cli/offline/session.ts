@@ -143,14 +143,15 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * The backup that an id, or the unmistakable start of one, names; without one the newest that passes `accept`.
+   * The backup of an id; without one, and for "latest", the newest that passes `accept`.
    * @throws HoldfastError BACKUP_NOT_FOUND
    */
   async findBackup(
     environment: EnvironmentConfig,
-    id: string | undefined,
+    wanted: string | undefined,
     accept: (backup: Backup) => boolean = () => true,
   ): Promise<Backup> {
+    const id = wanted === "latest" ? undefined : wanted;
     const backups = await this.catalog.list(this.project.id, environment.id);
     const found = id === undefined ? backups.find(accept) : backups.find((backup) => backup.id === id);
     if (found !== undefined) return found;

@@ -47,8 +47,8 @@ export const backupDetails = named(
       .nullable(),
     skew_ms: milliseconds,
     duration_ms: milliseconds,
-    bytes_new: z.int(),
-    bytes_stored: z.int(),
+    data_added: z.int(),
+    data_added_packed: z.int(),
     components: z.array(
       z.strictObject({
         source: z.string(),

@@ -195,7 +195,7 @@ function unexpected(reply: ControlReply): HoldfastError {
 function unreachable(socketPath: string, reason: string, cause: unknown): HoldfastError {
   return new HoldfastError("GATEWAY_UNREACHABLE", `The gateway does not answer on ${socketPath}: ${reason}.`, {
     facts: { socketPath, reason },
-    remedy: "Start it with `holdfast gateway`. Only a live backup (--live) does without.",
+    remedy: "Start it:  holdfast gateway. Live backups (--live) and restores into a folder (--into) do without it.",
     cause,
   });
 }
