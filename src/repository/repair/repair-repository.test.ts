@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Entry, generatedDirectory, generatedFile } from "../../component/index.ts";
 import { type Backend, FaultyBackend, type FileHandle, type FileType, MemoryBackend } from "../../storage/index.ts";
 import { Sealer, sealEnvelope } from "../crypto/envelope.ts";
 import { findMasterKey } from "../crypto/key-list.ts";
@@ -11,10 +10,9 @@ import { encodePackHeader } from "../pack/pack-format.ts";
 import type { HexId, Repository, Snapshot } from "../repository.ts";
 import { UnpackedFiles } from "../unpacked-files.ts";
 import { collect, noise } from "../writer/conformance/bare-repository.ts";
+import { backUp, password } from "./conformance/stored-backup.ts";
 import type { RepairOptions, RepairReport } from "./repair-types.ts";
 
-const password = "p";
-const at = new Date("2026-01-01T00:00:00Z");
 const types: readonly FileType[] = ["key", "data", "index", "snapshot"];
 
 /** Two snapshots share `shared/a` to `shared/d`; each has `own/NAME`, and a description. */
@@ -23,32 +21,6 @@ let first: Snapshot;
 let second: Snapshot;
 let sealer: Sealer;
 let backend: MemoryBackend;
-
-async function* entries(own: string, seed: number): AsyncGenerator<Entry> {
-  yield generatedDirectory("", at);
-  yield generatedFile("about", at, () => once(Buffer.from(`about ${own}`)));
-  yield generatedDirectory("own", at);
-  yield generatedFile(`own/${own}`, at, () => once(noise(30_000, seed)));
-  yield generatedDirectory("shared", at);
-  for (const [number, name] of ["a", "b", "c", "d"].entries()) {
-    yield generatedFile(`shared/${name}`, at, () => once(noise(20_000, 10 + number)));
-  }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
-
-async function backUp(target: Backend, own: string, seed: number): Promise<Snapshot> {
-  const repository = await openRepository(target, { password, workers: 1 });
-  const writer = await repository.writer();
-  const { id: tree } = await writer.storeTree(entries(own, seed));
-  const tags = [`backup:${own}`];
-  const snapshot = await writer.saveSnapshot({ time: at, tree, paths: ["/"], hostname: "h", tags });
-  await writer.close();
-  await repository.close();
-  return snapshot;
-}
 
 beforeAll(async () => {
   original = new MemoryBackend();
@@ -197,7 +169,11 @@ describe("repair", () => {
     });
     const [damaged] = report.damaged;
     expect(told).toEqual([second.id, damaged?.replacement?.id]);
-    expect(damaged?.replacement).toMatchObject({ tags: ["backup:second", "repaired"], hostname: "h", time: at });
+    expect(damaged?.replacement).toMatchObject({
+      tags: ["backup:second", "repaired"],
+      hostname: "h",
+      time: first.time,
+    });
     expect(await namesOf("snapshot")).toEqual([first.id, String(damaged?.replacement?.id)].sort());
     expect(Object.keys(await contents(damaged?.replacement as Snapshot))).toEqual(
       ["a", "b", "c", "d"].map((name) => `shared/${name}`),
