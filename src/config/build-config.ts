@@ -13,6 +13,8 @@ import type {
 import type { ConfigData } from "./config-schema.ts";
 import { resolveServicePaths, type TypedParts } from "./driver-schemas.ts";
 
+const dayMs = 86_400_000;
+
 type ProjectData = ConfigData["projects"][string];
 type EnvironmentData = ProjectData["environments"][string];
 
@@ -41,6 +43,7 @@ function buildServer(data: ConfigData["server"], absolute: (path: string) => str
       tls === undefined
         ? undefined
         : { certificateFile: absolute(tls.certificateFile), keyFile: absolute(tls.keyFile) },
+    keepActivitiesMs: data?.keepActivities ?? 365 * dayMs,
     trustedProxies: data?.trustedProxies ?? [],
   };
 }

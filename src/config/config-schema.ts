@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { parseDurationMs } from "../base/index.ts";
 import { profileNames } from "../control/index.ts";
 
 const name = z
@@ -91,11 +92,20 @@ const network = z.string().refine((text) => {
   return isIP(address) !== 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
 }, 'must be an address or a network such as "10.0.0.0/8"');
 
+/** "90d"; at least a day, so that nobody loses sight of what has just ended. */
+const keepingTime = z.string().transform((text, context) => {
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined && durationMs >= 86_400_000) return durationMs;
+  context.addIssue('must be a day or more, such as "90d"');
+  return z.NEVER;
+});
+
 const server = z.strictObject({
   listen: listenAddress.optional(),
   catalog: catalogUrl.optional(),
   publicUrl: publicUrl.optional(),
   tls: z.strictObject({ certificateFile: path, keyFile: path }).optional(),
+  keepActivities: keepingTime.optional(),
   trustedProxies: z.array(network).default([]),
 });
 

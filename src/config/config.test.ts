@@ -263,6 +263,7 @@ projects:
       catalog: undefined,
       publicUrl: undefined,
       tls: undefined,
+      keepActivitiesMs: 31_536_000_000,
       trustedProxies: [],
     });
     const server = parse(
@@ -271,6 +272,8 @@ projects:
       ),
     ).server;
     expect(server.listen).toEqual({ host: "::", port: 443 });
+    expect(parse(withServer("{ keepActivities: 90d }")).server.keepActivitiesMs).toBe(7_776_000_000);
+    expect(problemsOf(withServer("{ keepActivities: 1h }"))).toContain('must be a day or more, such as "90d"');
     expect(server.tls).toEqual({ certificateFile: "/srv/conf/c.pem", keyFile: "/k.pem" });
     for (const [text, problem] of [
       ["{ listen: 4400 }", '"server.listen" must be a text'],

@@ -23,6 +23,8 @@ export interface ServerConfig {
   readonly publicUrl: string | undefined;
   /** Absolute paths of PEM files; undefined for plain HTTP. */
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  /** How long an activity is kept after its end. */
+  readonly keepActivitiesMs: number;
   /** Proxies whose X-Forwarded-For is believed: addresses and networks. */
   readonly trustedProxies: readonly string[];
 }

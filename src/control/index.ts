@@ -80,5 +80,6 @@ export type { DeclarationChange } from "./projects/declaration-changes.ts";
 export type { DeclaredEnvironment, DeclaredProject } from "./projects/declaration.ts";
 export type { CatalogEnvironment, CatalogProject, ProjectStore } from "./projects/project-store.ts";
 export { ActivityWorker, type WorkerOptions } from "./worker/activity-worker.ts";
+export { removeOldActivities, type RemoveOldOptions } from "./worker/remove-old-activities.ts";
 export type { OpenSite, WorkerHost } from "./worker/worker-host.ts";
 export { lockWorker, workerPlace } from "./worker/worker-place.ts";

@@ -6,6 +6,7 @@ import {
   lockWorker,
   manualPolicy,
   type OpenCatalog,
+  removeOldActivities,
   retentionKey,
   type WorkerHost,
   workerPlace,
@@ -47,7 +48,11 @@ export async function runProjectWorker(
       log,
     });
     options.onReady(place);
-    await worker.run(signal);
+    const { keepActivitiesMs } = config.server;
+    await Promise.all([
+      worker.run(signal),
+      removeOldActivities({ activities: catalog.activities, keepMs: keepActivitiesMs, log }, signal),
+    ]);
   } finally {
     lock?.release();
   }

@@ -16,6 +16,7 @@ import type {
 } from "./activity.ts";
 import { activityColumns, activityOf } from "./activity-row.ts";
 import { type ListingPart, planListing } from "./listing-plan.ts";
+import { removeEnded } from "./remove-ended.ts";
 import { unindexed } from "./unindexed-column.ts";
 
 /** Which activities to list; what is left out does not matter. */
@@ -100,6 +101,14 @@ export class ActivityStore {
         query = query.where(unindexed(this.#database.kind, "environment"), "=", environment);
       return (await query.execute()).map(activityOf);
     });
+  }
+
+  /**
+   * Removes the oldest activities that ended more than `keepMs` ago, with their logs; at most `limit`, never one that has not
+   * ended. Returns how many there were.
+   */
+  removeEnded(options: { readonly keepMs: number; readonly limit: number }): Promise<number> {
+    return removeEnded(this.#database, options);
   }
 
   /** A piece of the activity's log. An activity that has ended gets no more of it. */
