@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { HoldfastError, messageOf, systemErrorCode } from "../base/index.ts";
 import { TrustedProxies } from "./http/client-address.ts";
+import { type ControlSocketOptions, openControlSocket } from "./control-socket.ts";
 import { RequestPipeline } from "./request-pipeline.ts";
 import type { ApiServices } from "./server-facts.ts";
 
@@ -18,6 +19,8 @@ export interface ApiServerOptions {
   readonly trustedProxies?: readonly string[];
   /** What people and clients reach the server by, where that is not its own address. */
   readonly publicUrl?: string;
+  /** Serves whoever may run commands on this machine as well, without a token. */
+  readonly control?: ControlSocketOptions;
 }
 
 export interface RunningApiServer {
@@ -48,7 +51,14 @@ export async function startApiServer(services: ApiServices, options: ApiServerOp
   server.keepAliveTimeout = timeouts.keepAliveMs;
   server.maxConnections = mostConnections;
   server.on("connection", (socket) => socket.setKeepAlive(true, 30_000));
-  await listen(server, options);
+  // Before the address, so that nobody is told of it who then finds no socket.
+  const control = options.control === undefined ? undefined : await openControlSocket(options.control, services.log);
+  try {
+    await listen(server, options);
+  } catch (error) {
+    if (control !== undefined) await closeServer(control.server);
+    throw error;
+  }
 
   const { port } = server.address() as AddressInfo;
   const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host;
@@ -60,18 +70,32 @@ export async function startApiServer(services: ApiServices, options: ApiServerOp
     stopping: stopping.signal,
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => void pipeline.serve(request, response));
+  control?.server.on(
+    "request",
+    (request: IncomingMessage, response: ServerResponse) => void pipeline.serve(request, response, control.owner),
+  );
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    const closed = once(server, "close");
-    server.close();
+    const closing = [server, ...(control === undefined ? [] : [control.server])].map(closeServer);
+    // After they take no more: a log that ends then closes its connection.
     stopping.abort();
-    server.closeIdleConnections();
-    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-    await closed;
-    clearTimeout(timer);
+    await Promise.all(closing);
+    await control?.cleanUp();
   };
   return { url, origin, stop: () => (stopped ??= stop()) };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  // Those whose answer ends meanwhile would be kept for a next request.
+  const idle = setInterval(() => server.closeIdleConnections(), 100);
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(timer);
 }
 
 function createListener({ tls }: ApiServerOptions): Server {

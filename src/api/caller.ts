@@ -58,7 +58,7 @@ export class Caller {
   readonly author: Actor;
   readonly #catalog: OpenCatalog;
 
-  constructor(user: User, catalog: OpenCatalog, from: { readonly address: string; readonly requestId: string }) {
+  constructor(user: User, catalog: OpenCatalog, from: { readonly address: string | null; readonly requestId: string }) {
     this.user = user;
     this.#catalog = catalog;
     this.author = { id: user.id, name: user.email, ...from };

@@ -32,7 +32,10 @@ export interface PipelineOptions {
 /** What is known of a request so far; for its log line and its metrics. */
 interface Progress {
   readonly id: string;
+  /** "local" on the control socket. */
   readonly address: string;
+  /** Who asks on the control socket. */
+  readonly owner: User | undefined;
   operation: OperationName | "unknown";
   user: User | undefined;
 }
@@ -58,16 +61,20 @@ export class RequestPipeline {
     };
   }
 
-  /** Never rejects. */
-  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Never rejects. @param owner who asks, where the connection says that already */
+  async serve(request: IncomingMessage, response: ServerResponse, owner?: User): Promise<void> {
     const { clock } = this.#services;
     const startMs = clock.monotonicMs();
     const progress: Progress = {
       id: requestIdOf(request),
-      address: this.#options.proxies.clientAddress(
-        request.socket.remoteAddress,
-        request.headers["x-forwarded-for"]?.toString(),
-      ),
+      address:
+        owner === undefined
+          ? this.#options.proxies.clientAddress(
+              request.socket.remoteAddress,
+              request.headers["x-forwarded-for"]?.toString(),
+            )
+          : "local",
+      owner,
       operation: "unknown",
       user: undefined,
     };
@@ -109,6 +116,10 @@ export class RequestPipeline {
   async #caller(request: IncomingMessage, progress: Progress): Promise<Caller> {
     const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? "")?.[1];
     const { catalog } = this.#services;
+    if (progress.owner !== undefined && request.headers.authorization === undefined) {
+      progress.user = progress.owner;
+      return new Caller(progress.owner, catalog, { address: null, requestId: progress.id });
+    }
     const user = token === undefined ? undefined : await catalog.access.sessions.authenticate(token);
     if (user === undefined) {
       throw new HoldfastError(
@@ -121,8 +132,12 @@ export class RequestPipeline {
     return new Caller(user, catalog, { address: progress.address, requestId: progress.id });
   }
 
-  #fail(response: ServerResponse, error: unknown, { id, operation }: Progress): void {
-    const { status, headers, body } = problemResponse(error, id, operation === "createAccessToken");
+  #fail(response: ServerResponse, error: unknown, { id, operation, owner }: Progress): void {
+    const { status, headers, body } = problemResponse(error, id, {
+      oauth: operation === "createAccessToken",
+      // Who may read the server's log is told what stands in it.
+      showFailures: owner !== undefined,
+    });
     if (status >= 500 && !response.destroyed) {
       this.#services.log.error(`A request failed: ${messageOf(error)}`, {
         request: id,

@@ -28,6 +28,13 @@ export const errorCodes = {
   METHOD_NOT_ALLOWED: code("never", 405, 1, "The path of the API does not take this HTTP method."),
   REQUEST_TOO_LARGE: code("never", 413, 1, "The body of the request is larger than the server takes."),
   REQUEST_UNKNOWN: code("never", 404, 1, "The API has nothing at this path."),
+  SERVER_ANSWER_INVALID: code(
+    "fixed",
+    502,
+    5,
+    "What answers at the server's address does not answer as a Holdfast server.",
+  ),
+  SERVER_UNREACHABLE: code("later", 503, 5, "The server does not answer, or there is none where one is needed."),
   STATE_UNUSABLE: code("fixed", 500, 1, "The state folder or the catalog cannot be created, read or written."),
   TIMEOUT: code("later", 504, 1, "Something did not finish within its time limit."),
 

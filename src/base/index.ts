@@ -27,4 +27,12 @@ export {
 export { type Logger, type LogLevel, silentLogger } from "./log.ts";
 export { programVersion } from "./program-version.ts";
 export { makeDirectories } from "./make-directories.ts";
+export {
+  makeSocketFolder,
+  removeFallbackFolder,
+  removeStaleSocket,
+  serverSocketPath,
+  socketPath,
+  socketUnusable,
+} from "./socket-path.ts";
 export { formatBytes, formatDuration, parseDurationMs } from "./units.ts";

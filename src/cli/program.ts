@@ -1,4 +1,6 @@
 import { Command, CommanderError } from "commander";
+import { registerActivityCommands } from "./commands/activity-commands.ts";
+import { registerCurlCommands } from "./commands/curl-commands.ts";
 import { addGlobalOptions, type GlobalOptions, globalOptions } from "./global-options.ts";
 import { type CliHost, usesColour } from "./host.ts";
 import { registerBackupCreate } from "./offline/backup-create-command.ts";
@@ -107,6 +109,8 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerKeyCommands(program, run);
   registerCatalogCommands(program, run);
   registerEnvironmentCommands(program, run);
+  registerActivityCommands(program, run);
+  registerCurlCommands(program, run);
   registerUserCommands(program, run);
   return program;
 }

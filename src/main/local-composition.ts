@@ -109,7 +109,12 @@ export class LocalComposition implements Composition {
   async runApi(...[config, catalog, options]: Parameters<Composition["runApi"]>): Promise<void> {
     // Loaded by the one command that serves: it takes others longer to load than to do their work.
     const { runProjectApi } = await import("./project-api.ts");
-    await runProjectApi(config, catalog, { ...options, clock: this.#clock, version: this.version });
+    await runProjectApi(config, catalog, {
+      ...options,
+      clock: this.#clock,
+      version: this.version,
+      hostname: this.hostname,
+    });
   }
 
   async warnings(config: Config): Promise<readonly string[]> {

@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { type ApiServices, type ConfiguredProject, signInLinkUrl, startApiServer } from "../api/index.ts";
-import { type Clock, HoldfastError, type Logger } from "../base/index.ts";
+import { type Clock, HoldfastError, type Logger, serverSocketPath } from "../base/index.ts";
 import { type Config, fileProblem, type ProjectConfig } from "../config/index.ts";
 import { manualBackupPolicy, type OpenCatalog } from "../control/index.ts";
 
 export interface ProjectApiOptions {
   readonly clock: Clock;
   readonly version: string;
+  readonly hostname: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /**
@@ -25,6 +26,10 @@ export async function runProjectApi(config: Config, catalog: OpenCatalog, option
   const server = await startApiServer(services, {
     ...listen,
     trustedProxies,
+    control: {
+      path: await serverSocketPath(config.stateDirectory),
+      owner: `command line on ${options.hostname}`,
+    },
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(tls === undefined
       ? {}

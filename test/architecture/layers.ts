@@ -13,8 +13,9 @@ export const layers = {
   control: ["engine", "base"],
   contract: ["base"],
   api: ["control", "contract", "base"],
+  client: ["contract", "base"],
   config: ["control", "gateway", "services", "storage", "base"],
-  cli: ["config", "control", "engine", "gateway", "repository", "component", "base"],
+  cli: ["client", "contract", "config", "control", "engine", "gateway", "repository", "component", "base"],
   main: ["*"],
 } as const satisfies Record<string, readonly string[]>;
 

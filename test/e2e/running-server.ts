@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 
 const program = resolve(import.meta.dirname, "../../bin/holdfast.js");
 const password = "correct horse battery staple";
@@ -67,6 +68,12 @@ function start(folder: string, ...args: string[]): RunningCommand {
   };
 }
 
+export interface Outcome {
+  readonly exit: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
 /** A shop with a gateway, and `holdfast serve` on it: processes as they run in production. */
 export class RunningServer {
   readonly folder: string;
@@ -100,6 +107,25 @@ export class RunningServer {
     await made.#gateway.line(/The gateway of main listens/);
     await made.serve();
     return made;
+  }
+
+  /** One command line in the shop's folder, as a process of its own. */
+  async run(
+    args: readonly string[],
+    options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly stdin?: string } = {},
+  ): Promise<Outcome> {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: options.cwd ?? this.folder,
+      env: { PATH: process.env["PATH"] ?? "", TZ: "UTC", ...options.env },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    child.stdin.end(options.stdin ?? "");
+    const [out, err, [exit]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, "close") as Promise<[number | null]>,
+    ]);
+    return { exit, out, err };
   }
 
   /** Starts the server, again if it was stopped. */

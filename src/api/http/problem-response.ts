@@ -38,10 +38,15 @@ export function wrongInput(what: "body" | "query", problems: readonly InputProbl
 /**
  * What a client is told of an error. Of the server's own failures it is only told that there was one: their messages name
  * files and addresses, which are in the log.
- * @param oauth the client reads it by RFC 6749
+ * @param options `oauth`: the client reads it by RFC 6749; `showFailures`: it is told of failures what the log is told
  */
-export function problemResponse(error: unknown, requestId: string, oauth: boolean): ProblemResponse {
-  const known = isHoldfastError(error) && (error.info.http < 500 || error.info.http === 501) ? error : undefined;
+export function problemResponse(
+  error: unknown,
+  requestId: string,
+  { oauth = false, showFailures = false }: { readonly oauth?: boolean; readonly showFailures?: boolean } = {},
+): ProblemResponse {
+  const known =
+    isHoldfastError(error) && (showFailures || error.info.http < 500 || error.info.http === 501) ? error : undefined;
   const [status, name] = (known !== undefined && oauth ? oauthErrors[known.code] : undefined) ?? [
     known?.info.http ?? (isHoldfastError(error) ? error.info.http : 500),
     known?.code ?? (isHoldfastError(error) ? error.code : "INTERNAL"),

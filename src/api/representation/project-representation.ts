@@ -91,7 +91,8 @@ export function representEnvironment(
     name: id,
     machine_name: id,
     title,
-    attributes: {},
+    // One that the configuration has no longer: its backups are there, and nothing can be done to it.
+    attributes: declared ? {} : { declared: "false" },
     type,
     parent,
     project,

@@ -6,7 +6,7 @@ import { formatCount } from "../output/moment.ts";
 import { printable } from "../output/printable.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
 import type { RunCommand } from "../run-command.ts";
-import { chooseProject } from "./choose.ts";
+import { chooseProject } from "../choose.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
 import { warningsExit } from "./warnings.ts";
 
@@ -20,7 +20,7 @@ export function registerCatalogCommands(program: Command, run: RunCommand): void
 async function rebuildAll(invocation: Invocation): Promise<number> {
   const { composition, options } = invocation;
   const config = await openConfig(invocation);
-  const projects = options.project === undefined ? config.projects : [chooseProject(config, options.project)];
+  const projects = options.project === undefined ? config.projects : [chooseProject(config.projects, options.project)];
   await composition.createState(config);
   let warnings = 0;
   const aside = await composition.setDamagedCatalogAside(config);

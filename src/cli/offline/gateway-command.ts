@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { chooseEnvironment, chooseProject } from "./choose.ts";
+import { chooseEnvironment, chooseProject } from "../choose.ts";
 import type { RunCommand } from "../run-command.ts";
 import { type Invocation, logOf, openConfig, say } from "./session.ts";
 
@@ -15,7 +15,7 @@ export function registerGateway(program: Command, run: RunCommand): void {
 async function gateway(invocation: Invocation, argument: string | undefined): Promise<number> {
   const { composition, options, host } = invocation;
   const config = await openConfig(invocation);
-  const project = chooseProject(config, options.project);
+  const project = chooseProject(config.projects, options.project);
   const environment = chooseEnvironment(project, argument ?? options.environment);
   await composition.createState(config);
   await composition.runGateway(config, project, environment, {

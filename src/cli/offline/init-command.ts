@@ -6,7 +6,7 @@ import type { DeclarationChange } from "../../control/index.ts";
 import { formatCount } from "../output/moment.ts";
 import type { RunCommand } from "../run-command.ts";
 import type { InitOutcome } from "./composition.ts";
-import { chooseProject } from "./choose.ts";
+import { chooseProject } from "../choose.ts";
 import { declaredProjects } from "./declared-projects.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
 import { warningsExit } from "./warnings.ts";
@@ -21,7 +21,7 @@ export function registerInit(program: Command, run: RunCommand): void {
 async function init(invocation: Invocation): Promise<number> {
   const { composition, options } = invocation;
   const config = await openConfig(invocation);
-  const projects = options.project === undefined ? config.projects : [chooseProject(config, options.project)];
+  const projects = options.project === undefined ? config.projects : [chooseProject(config.projects, options.project)];
   const environments = projects.reduce((sum, project) => sum + project.environments.length, 0);
   say(
     invocation,

@@ -10,7 +10,7 @@ import type { CliHost } from "../host.ts";
 import { formatMoment } from "../output/moment.ts";
 import { StreamLogger } from "../output/stream-logger.ts";
 import { type BackgroundBackup, unfinishedInBackground } from "./background.ts";
-import { chooseEnvironment, chooseProject } from "./choose.ts";
+import { chooseEnvironment, chooseProject } from "../choose.ts";
 import type { Composition } from "./composition.ts";
 
 /** One command's invocation: where it runs, what was asked of every command, and how things are made. */
@@ -81,12 +81,15 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * `needsRepository`: opens it beside everything else, as its password takes a while; errors come when it is asked for.
+   * `config`: read already. `needsRepository`: opens it beside everything else, as its password takes a while; errors come when it is asked for.
    * @throws HoldfastError CONFIG_INVALID, PROJECT_NOT_FOUND, REPOSITORY_MISSING, STATE_UNUSABLE
    */
-  static async open(invocation: Invocation, options: { readonly needsRepository?: boolean } = {}): Promise<Session> {
-    const config = await openConfig(invocation);
-    const project = chooseProject(config, invocation.options.project);
+  static async open(
+    invocation: Invocation,
+    options: { readonly config?: Config; readonly needsRepository?: boolean } = {},
+  ): Promise<Session> {
+    const config = options.config ?? (await openConfig(invocation));
+    const project = chooseProject(config.projects, invocation.options.project);
     // Before `init` it is the missing repository that has to be told, and nothing is made.
     const isNew = !existsSync(config.stateDirectory);
     const repository =

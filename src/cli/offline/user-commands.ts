@@ -14,7 +14,7 @@ import { formatTimestamp } from "../output/moment.ts";
 import type { Column } from "../output/table.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
-import { chooseProject } from "./choose.ts";
+import { chooseProject } from "../choose.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
 
 interface AddOptions {
@@ -111,7 +111,7 @@ async function addUser(invocation: Invocation, options: AddOptions, email: strin
   const roles = options.role.map((role) => permissionOf(role));
   return withAccess(invocation, async (access, actor, config) => {
     // Before anything is made: which project is meant may not be clear.
-    const project = roles.length === 0 ? undefined : chooseProject(config, invocation.options.project);
+    const project = roles.length === 0 ? undefined : chooseProject(config.projects, invocation.options.project);
     const there = await access.users.findByEmail(email);
     const user = await (there ?? makeUser(access, actor, options, email));
     if (there !== undefined) {

@@ -1,7 +1,16 @@
 import { once } from "node:events";
-import { chmod, unlink } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { type ErrorCode, type Facts, HoldfastError, type Logger, systemErrorCode } from "../../base/index.ts";
+import { chmod } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import {
+  type ErrorCode,
+  type Facts,
+  HoldfastError,
+  type Logger,
+  makeSocketFolder,
+  removeFallbackFolder,
+  removeStaleSocket,
+  socketUnusable,
+} from "../../base/index.ts";
 import {
   type ControlReply,
   type ControlRequest,
@@ -10,7 +19,6 @@ import {
   readLines,
   writeLine,
 } from "./control-protocol.ts";
-import { makeSocketFolder, removeFallbackFolder } from "./control-socket-path.ts";
 import type { RequestGate, RunningRequest } from "./request-gate.ts";
 
 /** The gateway's side of the control socket: turns lines into holds and releases, and closed connections into releases. */
@@ -35,7 +43,12 @@ export class ControlServer {
   /** @throws HoldfastError STATE_UNUSABLE; GATEWAY_BUSY if another gateway answers on this socket */
   async listen(): Promise<void> {
     await makeSocketFolder(this.#socketPath);
-    await this.#removeStaleSocket();
+    if (!(await removeStaleSocket(this.#socketPath))) {
+      throw new HoldfastError("GATEWAY_BUSY", `Another gateway answers on ${this.#socketPath} already.`, {
+        facts: { socketPath: this.#socketPath },
+        remedy: "Each environment has one gateway process: end the other one first.",
+      });
+    }
     const listening = once(this.#server, "listening");
     this.#server.listen(this.#socketPath);
     try {
@@ -43,11 +56,7 @@ export class ControlServer {
       this.#server.on("error", (error) => this.#log.error("A control connection failed.", { reason: error.message }));
       await chmod(this.#socketPath, 0o600);
     } catch (error) {
-      throw new HoldfastError("STATE_UNUSABLE", `The control socket ${this.#socketPath} cannot be made.`, {
-        facts: { socketPath: this.#socketPath, reason: systemErrorCode(error) ?? "" },
-        remedy: "Check that the state folder exists and that you may write to it.",
-        cause: error,
-      });
+      throw socketUnusable(this.#socketPath, error);
     }
   }
 
@@ -60,28 +69,6 @@ export class ControlServer {
     for (const socket of this.#connections) socket.end();
     await closed;
     await removeFallbackFolder(this.#socketPath);
-  }
-
-  async #removeStaleSocket(): Promise<void> {
-    const probe = connect(this.#socketPath);
-    try {
-      await once(probe, "connect");
-    } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === "ENOENT") return;
-      // Left by a gateway that was killed.
-      if (code === "ECONNREFUSED") return unlink(this.#socketPath);
-      throw new HoldfastError("STATE_UNUSABLE", `The control socket ${this.#socketPath} cannot be used.`, {
-        facts: { socketPath: this.#socketPath, reason: code ?? "" },
-        cause: error,
-      });
-    } finally {
-      probe.destroy();
-    }
-    throw new HoldfastError("GATEWAY_BUSY", `Another gateway answers on ${this.#socketPath} already.`, {
-      facts: { socketPath: this.#socketPath },
-      remedy: "Each environment has one gateway process: end the other one first.",
-    });
   }
 
   #connected(socket: Socket): void {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { parseConfig, type Config } from "../../config/index.ts";
+import { parseConfig, type Config } from "../config/index.ts";
 import { chooseEnvironment, chooseProject } from "./choose.ts";
-import { modeText } from "./mode-text.ts";
-import { collectSelections, parseSourceSelection } from "./source-selection.ts";
+import { modeText } from "./offline/mode-text.ts";
+import { collectSelections, parseSourceSelection } from "./offline/source-selection.ts";
 
 const project = (name: string, environments: string): string => `  ${name}:
     repository: { passwordFile: k, replicas: [{ name: d, type: local, path: r }] }
@@ -15,7 +15,7 @@ const shop = project("shop", "main: { type: production }, dev: { type: developme
 
 describe("the project and environment of a command", () => {
   test("are the only ones, unless they are named", () => {
-    const one = chooseProject(config(shop), undefined);
+    const one = chooseProject(config(shop).projects, undefined);
     expect(one.id).toBe("shop");
     expect(chooseEnvironment(one, undefined).id).toBe("main");
     expect(chooseEnvironment(one, ".").id).toBe("main");
@@ -24,10 +24,10 @@ describe("the project and environment of a command", () => {
 
   test("have to be named where there are several", () => {
     const several = config(shop, project("blog", "a: { type: staging }, b: { type: staging }"));
-    expect(() => chooseProject(several, undefined)).toThrow("several projects");
-    const blog = chooseProject(several, "blog");
+    expect(() => chooseProject(several.projects, undefined)).toThrow("several projects");
+    const blog = chooseProject(several.projects, "blog");
     expect(() => chooseEnvironment(blog, undefined)).toThrow("several environments and none is production");
-    expect(() => chooseProject(several, "shpo")).toThrow('no project "shpo"');
+    expect(() => chooseProject(several.projects, "shpo")).toThrow('no project "shpo"');
     expect(() => chooseEnvironment(blog, "c")).toThrow('no environment "c"');
   });
 });

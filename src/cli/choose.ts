@@ -1,22 +1,31 @@
-import { HoldfastError } from "../../base/index.ts";
-import type { Config, EnvironmentConfig, ProjectConfig } from "../../config/index.ts";
+import { type EnvironmentId, HoldfastError, type ProjectId } from "../base/index.ts";
+import type { EnvironmentType } from "../engine/index.ts";
 
 const names = (list: readonly { readonly id: string }[]): string => list.map(({ id }) => id).join(", ");
 
-/** The project that is named, or the only one. @throws HoldfastError PROJECT_NOT_FOUND, INPUT_INVALID */
-export function chooseProject(config: Config, wanted: string | undefined): ProjectConfig {
+/**
+ * The project that is named, or the only one.
+ * @param where who has these projects, as a sentence begins with it
+ * @throws HoldfastError PROJECT_NOT_FOUND, INPUT_INVALID
+ */
+export function chooseProject<P extends { readonly id: ProjectId }>(
+  projects: readonly P[],
+  wanted: string | undefined,
+  where = "The configuration",
+): P {
   if (wanted !== undefined) {
-    const project = config.projects.find(({ id }) => id === wanted);
+    const project = projects.find(({ id }) => id === wanted);
     if (project !== undefined) return project;
-    throw new HoldfastError("PROJECT_NOT_FOUND", `The configuration has no project "${wanted}".`, {
+    throw new HoldfastError("PROJECT_NOT_FOUND", `${where} has no project "${wanted}".`, {
       facts: { project: wanted },
-      remedy: `Projects: ${names(config.projects)}`,
+      remedy: `Projects: ${names(projects)}`,
     });
   }
-  const [only, ...others] = config.projects;
+  const [only, ...others] = projects;
   if (only !== undefined && others.length === 0) return only;
-  throw new HoldfastError("INPUT_INVALID", "The configuration has several projects.", {
-    remedy: `Name one with --project: ${names(config.projects)}`,
+  if (only === undefined) throw new HoldfastError("PROJECT_NOT_FOUND", `${where} has no project that you may see.`);
+  throw new HoldfastError("INPUT_INVALID", `${where} has several projects.`, {
+    remedy: `Name one with --project: ${names(projects)}`,
   });
 }
 
@@ -24,7 +33,10 @@ export function chooseProject(config: Config, wanted: string | undefined): Proje
  * The environment that is named; for none, and for ".", the only production one, or the only one at all.
  * @throws HoldfastError ENVIRONMENT_NOT_FOUND, INPUT_INVALID
  */
-export function chooseEnvironment(project: ProjectConfig, wanted: string | undefined): EnvironmentConfig {
+export function chooseEnvironment<E extends { readonly id: EnvironmentId; readonly type: EnvironmentType }>(
+  project: { readonly id: ProjectId; readonly environments: readonly E[] },
+  wanted: string | undefined,
+): E {
   const { environments } = project;
   if (wanted !== undefined && wanted !== ".") {
     const environment = environments.find(({ id }) => id === wanted);
