@@ -1,11 +1,13 @@
 // Lists and gets in a catalog of 100,000 backups and 1,000,000 activities, on SQLite and on PostgreSQL (with fsync):
-//   node bench/bench.ts catalog [--catalog sqlite|postgresql] [--backups 100000] [--activities 1000000] [--calls 400] [--folder F]
-// With --folder a catalog that is there in SQLite is measured as it is, so that making it need not be repeated.
+//   node bench/bench.ts catalog [--catalog sqlite|postgresql] [--backups 100000] [--activities 1000000] [--calls 400] [--folder F] [--url U]
+// A catalog that is there already, in SQLite in the folder, in PostgreSQL at the URL, is measured as it is, so that making it need
+// not be repeated. Without a URL a server is started.
 // Prints milliseconds by call: median, 95th percentile, longest; exit code 1 if a 95th percentile is 50 ms or more.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import pg from "pg";
 import { systemClock } from "../src/base/index.ts";
 import { type CatalogPlace, openCatalog } from "../src/control/index.ts";
 import { startPostgresql } from "../src/services/conformance/index.ts";
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     activities: { type: "string", default: "1000000" },
     calls: { type: "string", default: "400" },
     folder: { type: "string" },
+    url: { type: "string" },
   },
 });
 const size = { backups: Number(values.backups), activities: Number(values.activities) };
@@ -76,6 +79,23 @@ async function measure(place: CatalogPlace): Promise<Record<string, Figures>> {
   return results;
 }
 
+async function hasActivities(url: string): Promise<boolean> {
+  const found = await queried(url, "SELECT to_regclass('activities') IS NOT NULL AS is_there");
+  return found["is_there"] === true;
+}
+
+async function databaseBytes(url: string): Promise<number> {
+  return Number((await queried(url, "SELECT pg_database_size(current_database()) AS bytes"))["bytes"]);
+}
+
+async function queried(url: string, sql: string): Promise<Record<string, unknown>> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<Record<string, unknown>>(sql);
+  await client.end();
+  return rows[0] ?? {};
+}
+
 const folder =
   values.folder === undefined
     ? mkdtempSync(path.join(tmpdir(), "holdfast-bench-catalog-"))
@@ -85,20 +105,17 @@ const report: Record<string, unknown> = { ...size };
 let slow = false;
 for (const kind of ["sqlite", "postgresql"] as const) {
   if (values.catalog !== undefined && values.catalog !== kind) continue;
-  const server = kind === "postgresql" ? await startPostgresql({ fsync: true }) : undefined;
+  const server = kind === "postgresql" && values.url === undefined ? await startPostgresql({ fsync: true }) : undefined;
   try {
     const file = path.join(folder, "catalog.db");
-    const place = server === undefined ? { file } : { url: server.url("postgres") };
-    const isThere = server === undefined && existsSync(file);
+    const place = kind === "sqlite" ? { file } : { url: server?.url("postgres") ?? values.url ?? "" };
+    const isThere = "file" in place ? existsSync(file) : values.url !== undefined && (await hasActivities(place.url));
     const fillSeconds = isThere ? 0 : await prepare(place);
     say(`${kind}: filled in ${fillSeconds} s`);
     const load = loadavg()[0];
     const calls = await measure(place);
     slow ||= Object.values(calls).some(({ p95_ms }) => p95_ms >= limitMs);
-    const bytes =
-      server === undefined
-        ? statSync(file).size
-        : Number(server.sql("postgres", "SELECT pg_database_size('postgres')"));
+    const bytes = "file" in place ? statSync(file).size : await databaseBytes(place.url);
     report[kind] = { fill_seconds: fillSeconds, bytes, load_before: load, load_after: loadavg()[0], calls };
   } finally {
     await server?.stop();

@@ -6,10 +6,18 @@ import { activities } from "./migrations/0002-activities.ts";
 import { access } from "./migrations/0003-access.ts";
 import { activityListing } from "./migrations/0004-activity-listing.ts";
 import { activityEnds } from "./migrations/0005-activity-ends.ts";
+import { environmentListing } from "./migrations/0006-environment-listing.ts";
 import { type Migration, typeNames } from "./migrations/migration.ts";
 
 /** In order, each run once; never edit one that was released. A catalog's version is the number of those it has seen. */
-const migrations: readonly Migration[] = [backups, activities, access, activityListing, activityEnds];
+const migrations: readonly Migration[] = [
+  backups,
+  activities,
+  access,
+  activityListing,
+  activityEnds,
+  environmentListing,
+];
 
 /** Where each database keeps the version, and how a migration keeps others out. */
 interface VersionStore {
