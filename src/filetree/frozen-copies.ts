@@ -5,6 +5,7 @@ import { formatBytes, HoldfastError, systemErrorCode } from "../base/index.ts";
 import { DirectoryChain, splitLastName } from "./directory-chain.ts";
 import { LoopBreather } from "./event-loop.ts";
 import type { OwnerNames } from "./posix/owner-names.ts";
+import { entryStat } from "./posix/directory-calls.ts";
 import { isGone, scannedEntry } from "./scan.ts";
 import type { TreeDirectory } from "./tree-directory.ts";
 import { fileIdentity, isRacy, type TreeRecord } from "./tree-record.ts";
@@ -80,17 +81,18 @@ export class FrozenCopies {
   async #copyOpen(record: TreeRecord, fd: number, directory: TreeDirectory, name: Buffer): Promise<TreeRecord> {
     for (let attempt = 1; ; attempt += 1) {
       const startedAtMs = Date.now();
-      const before = fstatSync(fd, { bigint: true });
-      if (!before.isFile()) return { ...record, unreadable: "ESTALE" };
+      const opened = fstatSync(fd, { bigint: true });
+      if (!opened.isFile()) return { ...record, unreadable: "ESTALE" };
+      const before = entryStat(opened);
       const seen = scannedEntry(record.path, directory.metadata(name, before, this.#options.owners), before);
       const identity = fileIdentity(seen.metadata);
       const known = this.#byIdentity.get(identity);
       // Names of one file share one copy.
       if (known !== undefined && known.metadata.ctimeNs === before.ctimeNs) return { ...known, path: record.path };
       this.#count += 1;
-      const copied = await this.#copyBytes(fd, this.path(this.#count), Number(before.size));
-      const after = fstatSync(fd, { bigint: true });
-      const steady = before.mtimeNs === after.mtimeNs && before.size === after.size && copied === Number(before.size);
+      const copied = await this.#copyBytes(fd, this.path(this.#count), before.size);
+      const after = entryStat(fstatSync(fd, { bigint: true }));
+      const steady = before.mtimeNs === after.mtimeNs && before.size === after.size && copied === before.size;
       if (!steady && attempt < tries) continue;
       const racy = !steady || isRacy(before.ctimeNs, startedAtMs);
       const result: TreeRecord = { ...seen, sizeBytes: copied, copy: this.#count, ...(racy ? { racy } : {}) };

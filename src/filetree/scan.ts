@@ -56,8 +56,8 @@ export function scannedEntry(path: EntryPath, metadata: EntryMetadata, stat: Ent
   return {
     path,
     metadata,
-    sizeBytes: isFile ? Number(stat.size) : 0,
-    diskBytes: isFile ? Number(stat.blocks) * 512 : 0,
+    sizeBytes: isFile ? stat.size : 0,
+    diskBytes: isFile ? stat.blocks * 512 : 0,
   };
 }
 
@@ -216,7 +216,7 @@ class TreeScan {
           items.push(name);
           continue;
         }
-        sizeBytes = type === "file" ? Number(stat.size) : 0;
+        sizeBytes = type === "file" ? stat.size : 0;
         // What changes the attributes changes the change time as well: what had none has none.
         metadata = directory.metadataWithoutXattrs(name, stat, this.#owners);
         isSame = comparison.isSame(name, metadata, sizeBytes);
@@ -243,7 +243,7 @@ class TreeScan {
       }
       files += 1;
       bytes += sizeBytes;
-      diskBytes += Number(stat.blocks) * 512;
+      diskBytes += stat.blocks * 512;
     }
     const end = comparison.end();
     const base = end && { ...end, files, others, bytes, diskBytes, digest: digest.finish() };

@@ -1,7 +1,7 @@
-import { closeSync, constants, openSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync, constants, openSync, readlinkSync } from "node:fs";
 import { systemErrorCode } from "../base/index.ts";
 import type { EntryMetadata, EntryType, ExtendedAttribute } from "../component/index.ts";
-import { type EntryStat, hasNoXattrs, statAt } from "./posix/directory-calls.ts";
+import { type EntryStat, hasNoXattrs, namesIn, statAt } from "./posix/directory-calls.ts";
 import type { OwnerNames } from "./posix/owner-names.ts";
 import { readXattrs } from "./posix/xattrs.ts";
 
@@ -57,7 +57,7 @@ export class TreeDirectory {
 
   /** Names in the directory, sorted by bytes. */
   names(): Buffer[] {
-    return readdirSync(this.path, { encoding: "buffer" }).sort((a, b) => Buffer.compare(a, b));
+    return namesIn(this.fd);
   }
 
   /** Whatever a backup keeps of the child apart from its bytes; of the directory itself for the empty name. */
@@ -69,13 +69,13 @@ export class TreeDirectory {
 
   metadataWithoutXattrs(name: Buffer, stat: EntryStat, owners: OwnerNames): EntryMetadata {
     const type = entryType(stat);
-    const uid = Number(stat.uid);
-    const gid = Number(stat.gid);
+    const uid = stat.uid;
+    const gid = stat.gid;
     const user = owners.user(uid);
     const group = owners.group(gid);
     return {
       type,
-      mode: Number(stat.mode) & 0o7777,
+      mode: stat.mode & 0o7777,
       uid,
       gid,
       ...(user === undefined ? {} : { user }),
@@ -84,7 +84,7 @@ export class TreeDirectory {
       ctimeNs: stat.ctimeNs,
       inode: stat.ino,
       deviceId: stat.dev,
-      links: type === "dir" ? 1 : Number(stat.nlink),
+      links: type === "dir" ? 1 : stat.nlink,
       ...(type === "symlink" ? { linkTarget: readlinkSync(this.child(name), { encoding: "buffer" }) } : {}),
       ...(type === "dev" || type === "chardev" ? { device: stat.rdev } : {}),
     };
@@ -114,7 +114,7 @@ const types: ReadonlyMap<number, EntryType> = new Map([
 ]);
 
 export function entryType(stat: EntryStat): EntryType {
-  const type = types.get(Number(stat.mode) & constants.S_IFMT);
+  const type = types.get(stat.mode & constants.S_IFMT);
   if (type === undefined) throw new RangeError(`lstat gives mode ${stat.mode}, which is no type of file.`);
   return type;
 }

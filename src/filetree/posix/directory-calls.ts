@@ -1,12 +1,21 @@
-import { type BigIntStats, lstatSync } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
 import koffi from "koffi";
 import { lastErrorCode, systemError } from "./libc.ts";
 
-/** What is needed of a file's stat. */
-export type EntryStat = Pick<
-  BigIntStats,
-  "dev" | "ino" | "mode" | "nlink" | "uid" | "gid" | "rdev" | "size" | "blocks" | "mtimeNs" | "ctimeNs"
->;
+/** What is needed of a file's stat; `blocks` of 512 bytes. */
+export interface EntryStat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: bigint;
+  readonly size: number;
+  readonly blocks: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
 
 interface DirectoryCalls {
   readonly statx?: (fd: number, name: Buffer, flags: number, mask: number, result: Buffer) => number;
@@ -18,6 +27,10 @@ interface DirectoryCalls {
     list: Buffer,
     size: number,
   ) => number | bigint;
+  readonly listing?: {
+    readonly rewind: (fd: number, offset: number, whence: number) => number | bigint;
+    readonly getDents: (fd: number, entries: Buffer, size: number) => number | bigint;
+  };
 }
 
 const symlinkNofollow = 0x100;
@@ -29,8 +42,12 @@ const listXattrAtNumber = 465;
 
 /** A name as a call wants it; NAME_MAX is 255 bytes, other systems' file systems have up to four times that. */
 const nameBytes = Buffer.alloc(4096);
-const statBytes = Buffer.alloc(256);
+const statBytes = Buffer.from(new ArrayBuffer(256));
+const statView = new DataView(statBytes.buffer);
 const listBytes = Buffer.alloc(16);
+/** Entries of a directory, as the kernel hands them over: some thousand names a call. */
+const entryBytes = Buffer.from(new ArrayBuffer(128 << 10));
+const entryView = new DataView(entryBytes.buffer);
 
 /**
  * Whether the call is there at all: asked for a descriptor that does not exist, it says just that. Older kernels and
@@ -62,6 +79,11 @@ function findCalls(): DirectoryCalls {
     ) {
       found.listXattrAt = listXattrAt;
     }
+    const listing = {
+      rewind: library.func("lseek", "int64", ["int", "int64", "int"]),
+      getDents: library.func("getdents64", "int64", ["int", "void *", "uint64"]),
+    } as NonNullable<DirectoryCalls["listing"]>;
+    if (isThere(() => listing.getDents(-1, entryBytes, entryBytes.length))) found.listing = listing;
   } catch (error) {
     // koffi throws plain errors for what it does not find: then Node's own calls serve.
     if (!(error instanceof Error)) throw error;
@@ -80,36 +102,89 @@ function putName(name: Buffer): void {
 
 /** The stat of what has this name in an open directory; a link is not followed. @throws a system error: ENOENT, EACCES */
 export function statAt(fd: number, name: Buffer): EntryStat {
-  if (calls.statx === undefined) {
-    return lstatSync(Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name]), { bigint: true });
-  }
+  if (calls.statx === undefined) return nodeStat(fd, name);
   putName(name);
   if (calls.statx(fd, nameBytes, symlinkNofollow, basicStats, statBytes) < 0) {
     throw systemError(lastErrorCode(), "statx", name);
   }
-  return decodeStat(statBytes);
+  return decodeStat(statView);
 }
 
-/** struct statx, of linux/stat.h. */
-function decodeStat(bytes: Buffer): EntryStat {
+function nodeStat(fd: number, name: Buffer): EntryStat {
+  return entryStat(lstatSync(Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name]), { bigint: true }));
+}
+
+/** What Node says of a file. */
+export function entryStat(stat: BigIntStats): EntryStat {
+  const { dev, ino, rdev, mtimeNs, ctimeNs } = stat;
   return {
-    nlink: BigInt(bytes.readUInt32LE(16)),
-    uid: BigInt(bytes.readUInt32LE(20)),
-    gid: BigInt(bytes.readUInt32LE(24)),
-    mode: BigInt(bytes.readUInt16LE(28)),
-    ino: bytes.readBigUInt64LE(32),
-    size: bytes.readBigUInt64LE(40),
-    blocks: bytes.readBigUInt64LE(48),
-    ctimeNs: bytes.readBigInt64LE(96) * 1_000_000_000n + BigInt(bytes.readUInt32LE(104)),
-    mtimeNs: bytes.readBigInt64LE(112) * 1_000_000_000n + BigInt(bytes.readUInt32LE(120)),
-    rdev: deviceNumber(bytes.readUInt32LE(128), bytes.readUInt32LE(132)),
-    dev: deviceNumber(bytes.readUInt32LE(136), bytes.readUInt32LE(140)),
+    dev,
+    ino,
+    rdev,
+    mtimeNs,
+    ctimeNs,
+    mode: Number(stat.mode),
+    nlink: Number(stat.nlink),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: Number(stat.size),
+    blocks: Number(stat.blocks),
   };
+}
+
+/** struct statx, of linux/stat.h. Integers of any size are objects: as few as possible, this runs for every file. */
+function decodeStat(view: DataView): EntryStat {
+  const ctimeNs = timeAt(view, 96);
+  const isWrittenThen =
+    view.getUint32(96, true) === view.getUint32(112, true) &&
+    view.getUint32(100, true) === view.getUint32(116, true) &&
+    view.getUint32(104, true) === view.getUint32(120, true);
+  return {
+    nlink: view.getUint32(16, true),
+    uid: view.getUint32(20, true),
+    gid: view.getUint32(24, true),
+    mode: view.getUint16(28, true),
+    ino: view.getBigUint64(32, true),
+    size: view.getUint32(40, true) + view.getUint32(44, true) * words,
+    blocks: view.getUint32(48, true) + view.getUint32(52, true) * words,
+    ctimeNs,
+    mtimeNs: isWrittenThen ? ctimeNs : timeAt(view, 112),
+    rdev: deviceNumber(view.getUint32(128, true), view.getUint32(132, true)),
+    dev: lastDevice(view.getUint32(136, true), view.getUint32(140, true)),
+  };
+}
+
+const words = 2 ** 32;
+const nsPerSecond = 1_000_000_000;
+const timeBytes = new DataView(new ArrayBuffer(8));
+
+/** Nanoseconds since 1970 of a statx_timestamp: i64 seconds, u32 nanoseconds. */
+function timeAt(view: DataView, at: number): bigint {
+  const lowSeconds = view.getUint32(at, true);
+  const seconds = lowSeconds + view.getInt32(at + 4, true) * words;
+  // In two words of 32 bits: the low one of a product is exact, and the high one is a whole number near what a double says.
+  const lowProduct = Math.imul(lowSeconds, nsPerSecond) >>> 0;
+  const highProduct = Math.round((seconds * nsPerSecond - lowProduct) / words);
+  const low = lowProduct + view.getUint32(at + 8, true);
+  timeBytes.setUint32(0, low, true);
+  timeBytes.setInt32(4, low < words ? highProduct : highProduct + 1, true);
+  return timeBytes.getBigInt64(0, true);
+}
+
+let device = { major: 0, minor: 0, number: 0n };
+
+/** Of one device after the other, mostly the same. */
+function lastDevice(major: number, minor: number): bigint {
+  if (device.major !== major || device.minor !== minor) {
+    device = { major, minor, number: deviceNumber(major, minor) };
+  }
+  return device.number;
 }
 
 /** As makedev(3) of the C library, whose numbers Node's stat has. */
 function deviceNumber(major: number, minor: number): bigint {
   const low = (((major & 0xfff) << 8) | (minor & 0xff)) >>> 0;
+  if (low === 0 && major === 0 && minor === 0) return 0n;
   const isSmall = major <= 0xfff && minor <= 0xff;
   if (isSmall) return BigInt(low);
   return (BigInt(major & ~0xfff) << 32n) | (BigInt(minor & ~0xff) << 12n) | BigInt(low);
@@ -126,8 +201,44 @@ export function hasNoXattrs(fd: number, name: Buffer): boolean {
   return Number(size) === 0;
 }
 
+/** Where a struct linux_dirent64 has its length, and its name. */
+const entryLengthAt = 16;
+const entryNameAt = 19;
+const dot = 0x2e;
+
+/** Names in an open directory, sorted by bytes. @throws a system error: EACCES, EIO */
+export function namesIn(fd: number): Buffer[] {
+  const { listing } = calls;
+  const names =
+    listing === undefined ? readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" }) : readNames(fd, listing);
+  return names.sort((a, b) => Buffer.compare(a, b));
+}
+
+function readNames(fd: number, { rewind, getDents }: NonNullable<DirectoryCalls["listing"]>): Buffer[] {
+  const names: Buffer[] = [];
+  if (Number(rewind(fd, 0, 0)) < 0) throw systemError(lastErrorCode(), "lseek", Buffer.from(`/proc/self/fd/${fd}`));
+  for (;;) {
+    const length = Number(getDents(fd, entryBytes, entryBytes.length));
+    if (length < 0) throw systemError(lastErrorCode(), "getdents64", Buffer.from(`/proc/self/fd/${fd}`));
+    if (length === 0) return names;
+    takeNames(length, names);
+  }
+}
+
+/** Copies the names out of `entryBytes` in one go: memory for each by itself costs as much as its stat. */
+function takeNames(length: number, names: Buffer[]): void {
+  const copied = Buffer.from(new Uint8Array(entryBytes.subarray(0, length)).buffer);
+  for (let at = 0; at < length; at += entryView.getUint16(at + entryLengthAt, true)) {
+    const start = at + entryNameAt;
+    const first = copied[start];
+    if (first === dot && (copied[start + 1] === 0 || (copied[start + 1] === dot && copied[start + 2] === 0))) continue;
+    names.push(copied.subarray(start, copied.indexOf(0, start)));
+  }
+}
+
 /** Which of the calls are there; for tests. */
 export const directoryCalls = {
   statx: calls.statx !== undefined,
   listXattrAt: calls.listXattrAt !== undefined,
+  listing: calls.listing !== undefined,
 } as const;

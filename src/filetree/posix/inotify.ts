@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { close } from "node:fs";
 import { cPath, lastErrorCode, libc, systemError } from "./libc.ts";
 
 /** Bits of inotify(7). */
@@ -88,6 +88,7 @@ export class Inotify {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    closeSync(this.#fd);
+    // Not in this thread: the kernel takes 20 ms to let go of some hundred watches, and a hold may be waiting.
+    close(this.#fd);
   }
 }

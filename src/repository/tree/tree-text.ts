@@ -68,17 +68,21 @@ export class TreeText {
 
   /** The node of this name. */
   find(name: Buffer): NodePlaces | undefined {
+    return this.nodes[this.indexOf(name)];
+  }
+
+  /** The number of the node of this name, or -1. */
+  indexOf(name: Buffer): number {
     let low = 0;
     let high = this.nodes.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const node = this.nodes[middle] as NodePlaces;
-      const order = Buffer.compare(this.name(node), name);
-      if (order === 0) return node;
+      const order = Buffer.compare(this.name(this.nodes[middle] as NodePlaces), name);
+      if (order === 0) return middle;
       if (order < 0) low = middle + 1;
       else high = middle;
     }
-    return undefined;
+    return -1;
   }
 
   /** The tree of a node that is a directory. */

@@ -9,7 +9,7 @@ import type { LoadedIndex } from "../index/load-index.ts";
 import type { HexId, TreeChild } from "../repository.ts";
 import { decodeTree } from "../tree/decode-tree.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
-import type { TreeText } from "../tree/tree-text.ts";
+import type { NodePlaces, TreeText } from "../tree/tree-text.ts";
 import { StoredComparison } from "./stored-comparison.ts";
 
 /** A directory that was compared, to find those below it. */
@@ -19,6 +19,9 @@ interface ComparedDirectory {
   readonly tree: TreeText | undefined;
 }
 
+/** Trees that are loaded before they are asked for. */
+const treesAhead = 3;
+
 /** The entries below one directory of an earlier snapshot. */
 export class StoredPreviousEntries implements PreviousEntries {
   readonly #trees: TreeReader;
@@ -26,6 +29,8 @@ export class StoredPreviousEntries implements PreviousEntries {
   readonly #root: HexId;
   /** From the root to the directory that was compared last. */
   #chain: ComparedDirectory[] = [];
+  /** Trees that a scan will ask for next, on their way. */
+  readonly #ahead = new Map<HexId, Promise<TreeText | undefined>>();
 
   constructor(trees: TreeReader, index: LoadedIndex, root: HexId) {
     this.#trees = trees;
@@ -66,13 +71,41 @@ export class StoredPreviousEntries implements PreviousEntries {
   }
 
   async #open(name: Buffer, id: HexId): Promise<ComparedDirectory> {
-    return { name, id, tree: await this.#trees.text(id) };
+    const ahead = this.#ahead.get(id);
+    this.#ahead.delete(id);
+    const tree = await (ahead ?? this.#trees.text(id));
+    if (tree !== undefined) this.#loadAhead(tree, 0, 1);
+    return { name, id, tree };
+  }
+
+  /** Begins to load the directories at and behind this place: a scan in order comes to them next. */
+  #loadAhead(tree: TreeText, from: number, count: number): void {
+    let left = count;
+    for (let at = from; left > 0 && at < tree.nodes.length; at += 1) {
+      const node = tree.nodes[at] as NodePlaces;
+      const id = node.isDirectory ? tree.subtree(node) : undefined;
+      if (id === undefined) continue;
+      left -= 1;
+      if (this.#ahead.has(id)) continue;
+      const loading = this.#trees.text(id);
+      // Whoever asks for it gets the error.
+      loading.catch(() => undefined);
+      this.#ahead.set(id, loading);
+    }
+    // What was not asked for is no longer there.
+    for (const id of this.#ahead.keys()) {
+      if (this.#ahead.size <= treesAhead) return;
+      this.#ahead.delete(id);
+    }
   }
 
   async #subtree({ id, tree }: ComparedDirectory, name: Buffer): Promise<HexId | undefined> {
     if (tree === undefined) return (await this.#trees.child(id, name))?.subtree;
-    const node = tree.find(name);
-    return node?.isDirectory === true ? tree.subtree(node) : undefined;
+    const at = tree.indexOf(name);
+    const node = tree.nodes[at];
+    if (node?.isDirectory !== true) return undefined;
+    this.#loadAhead(tree, at + 1, 1);
+    return tree.subtree(node);
   }
 
   /** A file whose blobs are not all there counts as new: it must be read again. */
