@@ -145,6 +145,8 @@ export interface PortableError {
 }
 
 export type Answer =
+  /** Once, when all that the thread needs is loaded. */
+  | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly id: number; readonly result: unknown }
   | { readonly kind: "failed"; readonly id: number; readonly error: PortableError }
   | { readonly kind: "pack"; readonly pack: FinishedPack };

@@ -122,3 +122,4 @@ port.on("message", ({ id, job }: Request) => {
     answer({ kind: "failed", id, error: toPortable(error) });
   }
 });
+answer({ kind: "ready" });

@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { HoldfastError } from "../../base/index.ts";
 import { MemoryBackend } from "../../storage/index.ts";
@@ -15,7 +18,8 @@ const program = (onJob: string): URL =>
           opened.add(job.setup.session);
           parentPort.postMessage({ kind: "done", id, result: undefined });
         } else { ${onJob} }
-      });`)}`,
+      });
+      parentPort.postMessage({ kind: "ready" });`)}`,
   );
 
 describe("the worker pool", () => {
@@ -70,6 +74,24 @@ describe("the worker pool", () => {
     const jobs = [1, 2].map(() => pool.run({ kind: "reuse-files", session, files: new Uint8Array() }));
     expect(await Promise.all(jobs)).toEqual([true, true]);
     await pool.close();
+  });
+
+  test("lets a thread finish loading before it ends it", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "holdfast-pool-"));
+    const loaded = path.join(folder, "loaded");
+    const slow = new URL(
+      `data:text/javascript,${encodeURIComponent(`
+        import { writeFileSync } from "node:fs";
+        import { parentPort } from "node:worker_threads";
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+        writeFileSync(${JSON.stringify(loaded)}, "");
+        parentPort.postMessage({ kind: "ready" });`)}`,
+    );
+    const pool = new WorkerPool({ threads: 1, program: slow });
+    pool.start();
+    await pool.close();
+    expect(existsSync(loaded)).toBe(true);
+    rmSync(folder, { recursive: true });
   });
 
   test("refuses to have no thread", () => {

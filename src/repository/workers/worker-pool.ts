@@ -21,6 +21,9 @@ interface Task {
 
 interface WorkerState {
   readonly worker: Worker;
+  /** Settled when it is ready, or has ended. */
+  readonly loaded: Promise<void>;
+  readonly onLoaded: () => void;
   /** Orders first: they are for this worker only. */
   readonly orders: Task[];
   running: { readonly id: number; readonly task: Task } | undefined;
@@ -124,7 +127,7 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#closed = true;
     this.#rejectAll(new HoldfastError("INTERRUPTED", "The repository was closed while work on it was going on."));
-    await Promise.all(this.#workers.splice(0).map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#workers.splice(0).map(end));
   }
 
   #unusable(): HoldfastError | undefined {
@@ -148,16 +151,24 @@ export class WorkerPool {
         reject,
       };
     });
-    const state: WorkerState = { worker, orders, running: undefined };
+    const { promise: loaded, resolve: onLoaded } = Promise.withResolvers<void>();
+    const state: WorkerState = { worker, loaded, onLoaded, orders, running: undefined };
     worker.on("message", (message: Answer) => this.#receive(state, message));
     worker.on("error", (error) => this.#fail(`A worker thread died: ${String(error)}`, error));
-    worker.on("exit", (code) => this.#fail(`A worker thread ended with code ${code}.`));
+    worker.on("exit", (code) => {
+      onLoaded();
+      this.#fail(`A worker thread ended with code ${code}.`);
+    });
     // An idle pool must not keep a process alive that has forgotten to close it.
     worker.unref();
     this.#workers.push(state);
   }
 
   #receive(state: WorkerState, message: Answer): void {
+    if (message.kind === "ready") {
+      state.onLoaded();
+      return;
+    }
     if (message.kind === "pack") {
       this.#sessions.get(message.pack.session)?.onPack?.(message.pack);
       return;
@@ -209,7 +220,7 @@ export class WorkerPool {
     if (this.#closed || this.#failure !== undefined) return;
     this.#failure = new HoldfastError("INTERNAL", message, { cause });
     this.#rejectAll(this.#failure);
-    for (const { worker } of this.#workers) void worker.terminate();
+    for (const state of this.#workers) void end(state);
   }
 
   #rejectAll(error: HoldfastError): void {
@@ -221,4 +232,11 @@ export class WorkerPool {
     }
     for (const task of tasks) task.reject(error);
   }
+}
+
+/** A native library that is being loaded when its thread is terminated aborts the whole process. */
+async function end({ worker, loaded }: WorkerState): Promise<void> {
+  worker.ref();
+  await loaded;
+  await worker.terminate();
 }
