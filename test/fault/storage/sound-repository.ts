@@ -9,7 +9,7 @@ import { copyRepository, differences, password, readBack, type Reported } from "
 
 /**
  * What is wrong with a repository after a fault: errors that our check finds, and backups that were reported complete and
- * do not come back byte for byte. Locks of killed processes are removed first, as `repo:unlock` does.
+ * are not there or do not come back byte for byte. Locks of killed processes are removed first, as `repo:unlock` does.
  */
 export async function problemsOf(backend: Backend, reported: Iterable<Reported>): Promise<string[]> {
   const repository = await openRepository(backend, { password, workers: 1 });
@@ -17,7 +17,11 @@ export async function problemsOf(backend: Backend, reported: Iterable<Reported>)
     await repository.unlock({ all: true });
     const { findings } = await repository.check({ readDataRatio: 1 });
     const problems = findings.filter(({ severity }) => severity === "error").map(({ message }) => message);
-    for (const one of reported) problems.push(...(await backupProblems(repository, one)));
+    const listed = new Set((await repository.snapshots()).map(({ id }) => id));
+    for (const one of reported) {
+      if (!listed.has(one.snapshot.id)) problems.push(`${one.snapshot.id} is gone`);
+      problems.push(...(await backupProblems(repository, one)));
+    }
     return problems;
   } finally {
     await repository.close();
