@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Activity } from "../control/index.ts";
+import type { Activity, User } from "../control/index.ts";
 import { ApiUnderTest, author, environmentOf, linksOf, shop } from "./testing/api-under-test.ts";
 
 let api: ApiUnderTest;
@@ -77,6 +77,55 @@ describe("an activity's log", () => {
       payload: { failure: { code: "TIMEOUT" } },
     });
     expect(linksOf(ended)).not.toContain("#cancel");
+  });
+
+  describe("that somebody follows", () => {
+    /** The lines so far, and those that come until the end. */
+    async function follow(as: string, id: string) {
+      const response = await fetch(`${api.server.url}/projects/shop/activities/${id}/log`, {
+        headers: { authorization: `Bearer ${as}` },
+      });
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+      if (reader === undefined) throw new Error("no body");
+      expect(lines((await reader.read()).value ?? "")).toMatchObject([{ data: { message: "one\n" } }]);
+      return async (): Promise<string> => {
+        let text = "";
+        for (;;) {
+          const { done, value = "" } = await reader.read();
+          if (done) return text;
+          text += value;
+        }
+      };
+    }
+    const losses: Readonly<Record<string, (user: User, tokenId: string) => Promise<void>>> = {
+      user: (user) => api.catalog.access.users.delete(user.id, author),
+      permission: (user) => api.catalog.access.projectAccess.remove(shop, user.id, author),
+      "API token": (user, id) => api.catalog.access.apiTokens.delete(user.id, id, author),
+    };
+
+    test.each(Object.keys(losses))("is shown no more of once the %s has gone", async (what) => {
+      const { id } = await activity();
+      const claim = await claimed();
+      await api.catalog.queue.report(claim, { messages: ["one"] });
+      const bob = await api.user("bob", ["viewer"]);
+      const created = await api.catalog.access.apiTokens.create(bob.id, "t", author);
+      const { accessToken } = await api.catalog.access.sessions.signInWithApiToken(created.secret);
+      const [gone, stays] = [await follow(accessToken, id), await follow(token, id)];
+      await losses[what]?.(bob, created.id);
+      await api.catalog.queue.report(claim, { messages: ["secret"] });
+      expect(await gone()).toBe("");
+      await api.catalog.queue.end(claim, { result: "success", outcome: "done" });
+      expect(lines(await stays())).toMatchObject([{ data: { message: "secret\n" } }, { seal: true }]);
+    });
+
+    test("ends also while nothing is written", async () => {
+      const { id } = await activity();
+      await api.catalog.queue.report(await claimed(), { messages: ["one"] });
+      const bob = await api.user("bob", ["viewer"]);
+      const rest = await follow(await api.tokenOf(bob), id);
+      await api.catalog.access.projectAccess.remove(shop, bob.id, author);
+      expect(await rest()).toBe("");
+    }, 30_000);
   });
 
   test("that somebody follows does not keep the server from stopping", async () => {

@@ -12,10 +12,14 @@ export interface LogRange {
   /** For how long to wait for more in all. */
   readonly maxWaitMs: number;
   readonly signal: AbortSignal;
+  /** Asked again and again while the log is followed: whoever may not read it any longer gets no more of it. */
+  readonly mayRead: () => Promise<boolean>;
 }
 
 /** Lines that are read at once. */
 const pieceLength = 500;
+/** How often it is asked where nothing is written. */
+const accessCheckMs = 5000;
 
 /**
  * An activity's log, and what is added to it while somebody reads. The line after the last one is the seal; without it the
@@ -25,7 +29,7 @@ export async function* activityLines(
   activities: ActivityStore,
   project: ProjectId,
   id: ActivityId,
-  { from, maxLines, maxWaitMs, signal }: LogRange,
+  { from, maxLines, maxWaitMs, signal, mayRead }: LogRange,
 ): AsyncGenerator<LogLine> {
   const changes = new ChangeWaiter(activities, id, signal, maxWaitMs);
   try {
@@ -47,17 +51,18 @@ export async function* activityLines(
         yield { _id: String(next), data: { timestamp: timestamp(at), message: "" }, seal: true };
         return;
       }
-      if (next - from >= maxLines || !(await changes.next())) return;
+      if (next - from >= maxLines || !(await changes.next()) || !(await mayRead())) return;
     }
   } finally {
     changes.close();
   }
 }
 
-/** Waits for changes of one activity, and misses none between two waits. */
+/** Waits for changes of one activity, but not for long, and misses none between two waits. */
 class ChangeWaiter {
   readonly #leave: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #checks: NodeJS.Timeout;
   readonly #signal: AbortSignal;
   #changed = false;
   #ended = false;
@@ -65,17 +70,20 @@ class ChangeWaiter {
 
   constructor(activities: ActivityStore, id: ActivityId, signal: AbortSignal, maxWaitMs: number) {
     this.#signal = signal;
-    this.#leave = activities.watch((changed) => {
-      if (changed !== undefined && changed.id !== id) return;
+    const change = (): void => {
       this.#changed = true;
       this.#wake?.();
+    };
+    this.#leave = activities.watch((changed) => {
+      if (changed === undefined || changed.id === id) change();
     });
+    this.#checks = setInterval(change, accessCheckMs);
     this.#ended = signal.aborted;
     signal.addEventListener("abort", this.#end);
     this.#timer = Number.isFinite(maxWaitMs) ? setTimeout(this.#end, maxWaitMs) : undefined;
   }
 
-  /** True after a change, false when there is no more waiting. */
+  /** True after a change, or when one should look again; false when there is no more waiting. */
   async next(): Promise<boolean> {
     while (!this.#changed && !this.#ended) {
       await new Promise<void>((resolve) => {
@@ -89,6 +97,7 @@ class ChangeWaiter {
 
   close(): void {
     this.#leave();
+    clearInterval(this.#checks);
     clearTimeout(this.#timer);
     this.#signal.removeEventListener("abort", this.#end);
   }

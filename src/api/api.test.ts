@@ -95,18 +95,58 @@ describe("signing in", () => {
     expect((await api.call("listUsers", {}, { token: first })).status).toBe(401);
   });
 
-  test("may fail only so often from one address; what succeeds is not counted", async () => {
+  test("with tokens may fail only so often from one address, but the right one is never kept waiting", async () => {
     const { secret } = await api.catalog.access.apiTokens.create(admin.id, "t", author);
-    for (let run = 0; run < 30; run += 1) {
-      expect((await exchange(form({ grant_type: "api_token", api_token: secret }))).status).toBe(200);
-    }
+    const right = async () => (await exchange(form({ grant_type: "api_token", api_token: secret }))).status;
+    for (let run = 0; run < 30; run += 1) expect(await right()).toBe(200);
     const wrong = () => exchange(form({ grant_type: "api_token", api_token: "hft_guess" }));
     for (let run = 0; run < 20; run += 1) expect((await wrong()).status).toBe(400);
     const limited = await wrong();
     expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "6"]);
+    expect(await right()).toBe(200);
     nowMs += 6000;
-    expect((await exchange(form({ grant_type: "api_token", api_token: secret }))).status).toBe(200);
-    expect((await api.call("getMetrics")).text).toContain("holdfast_sign_in_failures_total 20\n");
+    expect((await wrong()).status).toBe(400);
+    expect((await api.call("getMetrics")).text).toContain("holdfast_sign_in_failures_total 22\n");
+  });
+
+  test("with wrong passwords from one network, be it with many IPv6 addresses, keeps nobody else out", async () => {
+    await api.stop();
+    api = await ApiUnderTest.start({ clock, trustedProxies: ["127.0.0.1"] });
+    const ann = await api.user("ann");
+    const { signInLinks } = api.catalog.access;
+    await signInLinks.use(await signInLinks.createFor(ann.id, author), { password }, author);
+    const from = async (address: string, given: string) =>
+      (
+        await exchange(form({ grant_type: "password", username: ann.email, password: given }), {
+          "x-forwarded-for": address,
+        })
+      ).status;
+    for (let run = 0; run < 10; run += 1) expect(await from(`2001:db8:1:2::${run}`, "wrong")).toBe(400);
+    expect(await from("2001:db8:1:2:ffff::1", password)).toBe(429);
+    expect(await from("2001:db8:1:3::1", password)).toBe(200);
+    expect(await from("192.0.2.7", password)).toBe(200);
+    const other = form({ grant_type: "password", username: "bob@example.com", password });
+    expect((await exchange(other, { "x-forwarded-for": "2001:db8:1:2::1" })).status).toBe(400);
+    nowMs += 60_000;
+    expect(await from("2001:db8:1:2::1", password)).toBe(200);
+  }, 30_000);
+
+  test("with an API token gives no right to make oneself more of them", async () => {
+    const make = (user: string, as: string) =>
+      api.call("createApiToken", { user }, { token: as, body: { name: "another" } });
+    const cron = await api.tokenOf(await api.user("cron", ["admin"]));
+    for (const as of [cron, token]) {
+      const refused = await make("me", as);
+      expect([refused.status, refused.json]).toMatchObject([403, { error: "ACCESS_DENIED" }]);
+    }
+    const root = await api.user("root", [], true);
+    const asRoot = await api.tokenOf(root);
+    expect((await make(root.id, asRoot)).status).toBe(403);
+    expect((await make(admin.id, asRoot)).status).toBe(201);
+    const { signInLinks } = api.catalog.access;
+    await signInLinks.use(await signInLinks.createFor(admin.id, author), { password }, author);
+    const session = await exchange(form({ grant_type: "password", username: admin.email, password }));
+    expect((await make("me", (session.json as { access_token: string }).access_token)).status).toBe(201);
   });
 });
 
@@ -143,6 +183,18 @@ describe("settings", () => {
       "data_retention",
     ]);
     expect(await production()).toEqual(before);
+  });
+
+  test("nested in each other thousands of times are refused as that", async () => {
+    for (const body of ['{"a":'.repeat(40_000) + "1" + "}".repeat(40_000), "[".repeat(240_000)]) {
+      const answer = await api.fetch("PATCH", `/projects/${shop}/settings`, { token, body });
+      expect([answer.status, answer.json]).toMatchObject([
+        400,
+        { message: "The body is nested more than 100 levels deep.", error: "INPUT_INVALID" },
+      ]);
+    }
+    const text = await api.fetch("PATCH", `/projects/${shop}/settings`, { token, body: `{"${"[".repeat(999)}": 1}` });
+    expect((text.json as { problems: unknown[] }).problems).toHaveLength(1);
   });
 
   test("with a comma too many are refused, and the comma is pointed at", async () => {
@@ -259,7 +311,17 @@ describe("the server", () => {
     expect(api.log.find(({ level }) => level === "error")?.facts["request"]).toBe(answer.headers.get("x-request-id"));
   });
 
+  test("takes a request's id from trusted proxies only", async () => {
+    const forged = await api.fetch("GET", "/health", { headers: { "x-request-id": "proxy-12345" } });
+    expect(forged.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   test("notes each request, with a proxy's id, without queries and tokens", async () => {
+    await api.stop();
+    api = await ApiUnderTest.start({ clock, trustedProxies: ["127.0.0.1"] });
+    token = await api.tokenOf(await api.user("ann", ["admin"]));
+    const spaced = await api.fetch("GET", "/health", { headers: { "x-request-id": "proxy 12345" } });
+    expect(spaced.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
     await api.fetch("GET", "/projects/shop?secret=1", { token, headers: { "x-request-id": "proxy-12345" } });
     expect(api.log.find(({ facts }) => facts["request"] === "proxy-12345")?.facts).toMatchObject({
       method: "GET",

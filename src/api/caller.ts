@@ -8,6 +8,7 @@ import {
   mayDoInEnvironment,
   mayDoInProject,
   type OpenCatalog,
+  type OpenSession,
   type ProjectAction,
   type ProjectRights,
   type User,
@@ -56,12 +57,33 @@ export class ProjectView {
 export class Caller {
   readonly user: User;
   readonly author: Actor;
+  readonly #session: OpenSession | undefined;
   readonly #catalog: OpenCatalog;
+  readonly #from: { readonly address: string | null; readonly requestId: string };
 
-  constructor(user: User, catalog: OpenCatalog, from: { readonly address: string | null; readonly requestId: string }) {
+  /** @param signedIn without a session: whoever reaches the control socket, which is as good as it is there */
+  constructor(
+    { user, session }: { readonly user: User; readonly session: OpenSession | undefined },
+    catalog: OpenCatalog,
+    from: { readonly address: string | null; readonly requestId: string },
+  ) {
     this.user = user;
+    this.#session = session;
     this.#catalog = catalog;
+    this.#from = from;
     this.author = { id: user.id, name: user.email, ...from };
+  }
+
+  /** Signed in with an API token, not with a password. */
+  get hasApiToken(): boolean {
+    return this.#session !== undefined && this.#session.apiToken !== null;
+  }
+
+  /** The same caller as they are now; undefined if what they signed in with has ended. */
+  async now(): Promise<Caller | undefined> {
+    if (this.#session === undefined) return this;
+    const user = await this.access.sessions.userOfOpen(this.#session);
+    return user === undefined ? undefined : new Caller({ user, session: this.#session }, this.#catalog, this.#from);
   }
 
   get access(): Access {

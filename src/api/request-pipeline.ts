@@ -66,7 +66,7 @@ export class RequestPipeline {
     const { clock } = this.#services;
     const startMs = clock.monotonicMs();
     const progress: Progress = {
-      id: requestIdOf(request),
+      id: requestIdOf(request, this.#options.proxies),
       address:
         owner === undefined
           ? this.#options.proxies.clientAddress(
@@ -118,18 +118,21 @@ export class RequestPipeline {
     const { catalog } = this.#services;
     if (progress.owner !== undefined && request.headers.authorization === undefined) {
       progress.user = progress.owner;
-      return new Caller(progress.owner, catalog, { address: null, requestId: progress.id });
+      return new Caller({ user: progress.owner, session: undefined }, catalog, {
+        address: null,
+        requestId: progress.id,
+      });
     }
-    const user = token === undefined ? undefined : await catalog.access.sessions.authenticate(token);
-    if (user === undefined) {
+    const signedIn = token === undefined ? undefined : await catalog.access.sessions.authenticate(token);
+    if (signedIn === undefined) {
       throw new HoldfastError(
         "SIGN_IN_REQUIRED",
         token === undefined ? "The request has no access token." : "The access token is not valid, or no longer.",
         { remedy: "Exchange an API token for an access token at /oauth2/token." },
       );
     }
-    progress.user = user;
-    return new Caller(user, catalog, { address: progress.address, requestId: progress.id });
+    progress.user = signedIn.user;
+    return new Caller(signedIn, catalog, { address: progress.address, requestId: progress.id });
   }
 
   #fail(response: ServerResponse, error: unknown, { id, operation, owner }: Progress): void {
@@ -169,8 +172,9 @@ export class RequestPipeline {
   }
 }
 
-/** A proxy's, if it looks like an id; else a new one. */
-function requestIdOf(request: IncomingMessage): string {
+/** Of a proxy that is trusted, if it looks like an id; else a new one, so that nobody writes into the audit trail what they like. */
+function requestIdOf(request: IncomingMessage, proxies: TrustedProxies): string {
+  if (!proxies.has(request.socket.remoteAddress)) return randomUUID();
   const given = request.headers["x-request-id"]?.toString() ?? "";
   return /^[\w.-]{8,100}$/.test(given) ? given : randomUUID();
 }

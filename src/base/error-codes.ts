@@ -120,6 +120,12 @@ export const errorCodes = {
     1,
     "Another worker has taken up the activity, since this one was not heard of in time.",
   ),
+  TOO_MANY_ACTIVITIES: code(
+    "later",
+    429,
+    1,
+    "So many activities wait for the environment or project that no more are taken.",
+  ),
   WORKER_RUNNING: code("later", 409, 11, "Another process works on the activities of this state folder."),
 
   // Engine

@@ -21,7 +21,7 @@ export {
   type ProjectRights,
 } from "./access/permissions.ts";
 export type { ProjectAccess, ProjectGrant } from "./access/project-access.ts";
-export type { Session, Sessions } from "./access/sessions.ts";
+export type { OpenSession, Session, Sessions, SignedIn } from "./access/sessions.ts";
 export type { SignInLink, SignInLinks } from "./access/sign-in-links.ts";
 export type { NewUser, User, UserId, UserKind, Users } from "./access/users.ts";
 export {

@@ -1,4 +1,4 @@
-import { HoldfastError } from "../../base/index.ts";
+import { HoldfastError, isHoldfastError } from "../../base/index.ts";
 import {
   type Activity,
   type ActivityFilter,
@@ -102,15 +102,14 @@ interface Found {
   readonly mayCancel: boolean;
 }
 
+interface FindRequest {
+  readonly caller: Caller;
+  readonly services: ApiServices;
+  readonly parameters: { readonly project: string; readonly environment?: string; readonly activity: string };
+}
+
 /** @throws HoldfastError PROJECT_NOT_FOUND, ENVIRONMENT_NOT_FOUND, ACTIVITY_NOT_FOUND, ACCESS_DENIED */
-async function find(
-  request: {
-    readonly caller: Caller;
-    readonly services: ApiServices;
-    readonly parameters: { readonly project: string; readonly environment?: string; readonly activity: string };
-  },
-  action: EnvironmentAction,
-): Promise<Found> {
+async function find(request: FindRequest, action: EnvironmentAction): Promise<Found> {
   const { caller, services, parameters } = request;
   const view = await caller.project(parameters.project);
   const activity = await services.catalog.activities.get(view.id, parameters.activity as ActivityId);
@@ -134,8 +133,7 @@ async function cancel(
 }
 
 function logOf(
-  request: {
-    readonly services: ApiServices;
+  request: FindRequest & {
     readonly query: Query<Operations["getActivityLog"]>;
     readonly signal: AbortSignal;
   },
@@ -147,5 +145,19 @@ function logOf(
     maxLines: most === undefined || most <= 0 ? Infinity : most,
     maxWaitMs: seconds === undefined || seconds < 0 ? Infinity : seconds * 1000,
     signal: request.signal,
+    mayRead: async () => {
+      const caller = await request.caller.now();
+      return caller !== undefined && (await mayStillSee({ ...request, caller }));
+    },
   });
+}
+
+async function mayStillSee(request: FindRequest): Promise<boolean> {
+  try {
+    await find(request, "view");
+    return true;
+  } catch (error) {
+    if (isHoldfastError(error) && (error.info.http === 403 || error.info.http === 404)) return false;
+    throw error;
+  }
 }

@@ -24,7 +24,7 @@ export function serverHandlers(metrics: ServerMetrics, signIn: SignIn): Handlers
     getSetupPage: async () => setupPage,
 
     useSignInLink: async ({ services, body, address, id }) => {
-      const user = await signIn.attempt(address, () =>
+      const user = await signIn.withSecret(address, () =>
         services.catalog.access.signInLinks.use(
           body.link,
           {

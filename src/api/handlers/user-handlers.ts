@@ -76,6 +76,14 @@ export const userHandlers: Handlers<keyof typeof userOperations> = {
 
   createApiToken: async ({ caller, parameters, body }) => {
     const { id } = await caller.userNamed(parameters.user);
+    if (id === caller.user.id && caller.hasApiToken) {
+      throw new HoldfastError("ACCESS_DENIED", "With an API token you may not make yourself another one.", {
+        remedy:
+          caller.user.kind === "machine"
+            ? "An administrator makes them for machine users."
+            : "Sign in with your password.",
+      });
+    }
     const { secret, ...token } = await caller.access.apiTokens.create(id, body.name, caller.author);
     return { ...representApiToken(token), token: secret };
   },

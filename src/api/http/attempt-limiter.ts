@@ -1,4 +1,4 @@
-import { type Clock, HoldfastError } from "../../base/index.ts";
+import { type Clock, HoldfastError, isHoldfastError } from "../../base/index.ts";
 
 interface Bucket {
   /** Attempts that are left. */
@@ -17,7 +17,7 @@ export interface AttemptLimit {
 /** So that somebody with many addresses fills no memory. */
 const mostKeys = 10_000;
 
-/** Bounds how often something may fail, for each key (an address, an account). What succeeds costs nothing. */
+/** Bounds how often signing in may fail, for each key (an address, an account). What succeeds costs nothing. */
 export class AttemptLimiter {
   readonly #clock: Clock;
   readonly #limit: AttemptLimit;
@@ -29,14 +29,39 @@ export class AttemptLimiter {
     this.#limit = limit;
   }
 
-  /** Runs an attempt. @throws HoldfastError TOO_MANY_REQUESTS with the fact `retryAfterSeconds`; what the attempt throws */
+  /**
+   * Runs an attempt that costs something, and so not once too many have failed: the right ones wait, too.
+   * @throws HoldfastError TOO_MANY_REQUESTS with the fact `retryAfterSeconds`; what the attempt throws
+   */
   async run<T>(key: string, attempt: () => Promise<T>): Promise<T> {
     // Taken before, so that many at once are not more than as many one after the other.
     this.#take(key);
-    const result = await attempt();
+    try {
+      const result = await attempt();
+      this.#giveBack(key);
+      return result;
+    } catch (error) {
+      if (!isHoldfastError(error, "SIGN_IN_FAILED")) this.#giveBack(key);
+      throw error;
+    }
+  }
+
+  /**
+   * Runs an attempt that costs next to nothing and cannot be guessed: it is always made, and only a failure is told that there
+   * were too many. @throws HoldfastError TOO_MANY_REQUESTS; what the attempt throws
+   */
+  async runFirst<T>(key: string, attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (isHoldfastError(error, "SIGN_IN_FAILED")) this.#take(key);
+      throw error;
+    }
+  }
+
+  #giveBack(key: string): void {
     const bucket = this.#buckets.get(key);
     if (bucket !== undefined) bucket.tokens = Math.min(bucket.tokens + 1, this.#limit.burst);
-    return result;
   }
 
   #take(key: string): void {

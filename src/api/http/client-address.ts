@@ -29,10 +29,31 @@ export class TrustedProxies {
     return address;
   }
 
+  /** Is this the address of a proxy that may say things about its requests? */
+  has(peer: string | undefined): boolean {
+    return this.#trusts(plainAddress(peer ?? ""));
+  }
+
   #trusts(address: string): boolean {
     const family = isIP(address);
     return family !== 0 && this.#list.check(address, family === 6 ? "ipv6" : "ipv4");
   }
+}
+
+/** What one client can take its addresses from: an IPv4 address itself, of IPv6 the network of 64 bits. */
+export function clientNetwork(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = "", tail] = (address.split("%")[0] ?? "").split("::");
+  const before = head === "" ? [] : head.split(":");
+  const after = tail === undefined || tail === "" ? [] : tail.split(":");
+  // One that ends like an IPv4 address has one group less than it seems.
+  const groups = (list: readonly string[]): number => list.length + (list.at(-1)?.includes(".") === true ? 1 : 0);
+  const zeros = tail === undefined ? 0 : 8 - groups(before) - groups(after);
+  const all = [...before, ...Array<string>(zeros).fill("0"), ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(":")}::/64`;
 }
 
 /** IPv4 in IPv6's clothes is IPv4. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Clock, HoldfastError, isHoldfastError } from "../../base/index.ts";
 import { operations } from "../../contract/index.ts";
 import { AttemptLimiter } from "./attempt-limiter.ts";
-import { TrustedProxies } from "./client-address.ts";
+import { clientNetwork, TrustedProxies } from "./client-address.ts";
 import { parseBody, parseQuery } from "./request-body.ts";
 import { Router } from "./router.ts";
 
@@ -113,6 +113,20 @@ describe("the client's address", () => {
     expect(proxies.clientAddress("::1", "not an address")).toBe("::1");
     expect(proxies.clientAddress("::1", undefined)).toBe("::1");
   });
+
+  test("stands for the network that one client has, which of IPv6 is 64 bits", () => {
+    expect(clientNetwork("192.0.2.1")).toBe("192.0.2.1");
+    const same = ["2001:db8:1:2::", "2001:0DB8:1:2:ffff:1:2:3", "2001:db8:1:2::3", "2001:db8:1:2:3::1.2.3.4"];
+    expect(new Set(same.map(clientNetwork))).toEqual(new Set(["2001:db8:1:2::/64"]));
+    expect(["::1", "::", "1::", "fe80::1%eth0", "1:2::3:4:5:6:7"].map(clientNetwork)).toEqual([
+      "0:0:0:0::/64",
+      "0:0:0:0::/64",
+      "1:0:0:0::/64",
+      "fe80:0:0:0::/64",
+      "1:2:0:3::/64",
+    ]);
+    expect(clientNetwork("unknown")).toBe("unknown");
+  });
 });
 
 describe("the limit of attempts", () => {
@@ -131,6 +145,17 @@ describe("the limit of attempts", () => {
     await expect(limiter.run("a", async () => "in")).rejects.toMatchObject({ facts: { retryAfterSeconds: 10 } });
     expect(await limiter.run("b", async () => "in")).toBe("in");
     nowMs += 10_000;
+    expect(await limiter.run("a", async () => "in")).toBe("in");
+  });
+
+  test("is no matter of other failures", async () => {
+    const limiter = new AttemptLimiter(clock, { burst: 1, refillMs: 10_000 });
+    const broken = (): Promise<never> => Promise.reject(new HoldfastError("STATE_UNUSABLE", "no catalog"));
+    for (const way of ["run", "runFirst"] as const) {
+      for (let run = 0; run < 3; run += 1) {
+        await expect(limiter[way]("a", broken)).rejects.toMatchObject({ code: "STATE_UNUSABLE" });
+      }
+    }
     expect(await limiter.run("a", async () => "in")).toBe("in");
   });
 });

@@ -3,6 +3,11 @@ import { withoutNul } from "./nul.ts";
 
 /** @throws HoldfastError INPUT_INVALID, with line and column as far as they are known; nothing of the text itself */
 export function parseJson(text: string): unknown {
+  if (isDeep(text)) {
+    throw new HoldfastError("INPUT_INVALID", `The body is nested more than ${deepest} levels deep.`, {
+      remedy: "Nothing that this server takes is: see GET /openapi.json",
+    });
+  }
   try {
     return JSON.parse(text, (key, value: unknown) => {
       withoutNul(key);
@@ -27,6 +32,19 @@ export function parseJson(text: string): unknown {
       remedy: "Send JSON, such as {}.",
     });
   }
+}
+
+/** Of brackets and braces in each other. What operations take has fewer than ten. */
+const deepest = 100;
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"?|[[\]{}]/gs)) {
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth -= 1;
+    if (depth > deepest) return true;
+  }
+  return false;
 }
 
 const placeOf = (text: string, offset: number): string => {

@@ -72,7 +72,8 @@ function headersFor(error: HoldfastError | undefined): Record<string, string> {
   const code = error?.code;
   if (code === "SIGN_IN_REQUIRED") return { "www-authenticate": "Bearer" };
   if (code === "METHOD_NOT_ALLOWED") return { allow: String(error?.facts["allow"] ?? "") };
-  if (code === "TOO_MANY_REQUESTS") return { "retry-after": String(error?.facts["retryAfterSeconds"] ?? 60) };
+  if (code === "TOO_MANY_REQUESTS" || code === "TOO_MANY_ACTIVITIES")
+    return { "retry-after": String(error?.facts["retryAfterSeconds"] ?? 60) };
   // The rest of the body is not read.
   if (code === "REQUEST_TOO_LARGE") return { connection: "close" };
   return {};

@@ -61,7 +61,12 @@ export class ApiUnderTest {
   }
 
   static async start(
-    options: { readonly clock?: Clock; readonly profile?: ProfileName; readonly catalog?: CatalogPlace } = {},
+    options: {
+      readonly clock?: Clock;
+      readonly profile?: ProfileName;
+      readonly catalog?: CatalogPlace;
+      readonly trustedProxies?: readonly string[];
+    } = {},
   ): Promise<ApiUnderTest> {
     const { clock = systemClock, profile = "upsun" } = options;
     const folder = await mkdtemp(join(tmpdir(), "holdfast-api-"));
@@ -109,7 +114,7 @@ export class ApiUnderTest {
                 }),
               },
       },
-      { host: "127.0.0.1", port: 0 },
+      { host: "127.0.0.1", port: 0, trustedProxies: options.trustedProxies ?? [] },
     );
     return new ApiUnderTest(folder, catalog, server, log);
   }

@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { type Operation, type OperationName, operations } from "../../contract/index.ts";
-import { type ApiUnderTest, environmentOf, shop } from "./api-under-test.ts";
+import { type ApiUnderTest, author, environmentOf, shop } from "./api-under-test.ts";
 import { answerProblems, document } from "./contract-check.ts";
 import { hostileText, type Random, seededRandom, valueOf } from "./fuzz-values.ts";
 
@@ -35,12 +35,14 @@ const leaks = /\n\s+at .+:\d+|node_modules|file:\/\/|\.ts:\d+|\/tmp\/|catalog\.d
  */
 export async function fuzzApi(api: ApiUnderTest, seed: number, requests: number): Promise<FuzzReport> {
   const random = seededRandom(seed);
-  const tokens = await prepare(api);
+  const { tokens, ids } = await prepare(api);
   const statuses: Record<string, number> = {};
   const problems: string[] = [];
   let slowestMs = 0;
   for (let run = 0; run < requests; run += 1) {
-    const request = requestOf(random, tokens);
+    // Those that have ended are no longer offered for anything, and too many that have not would refuse all others.
+    if (run % 250 === 0) ids.activity = await newActivities(api);
+    const request = requestOf(random, tokens, ids);
     const startMs = performance.now();
     const answer = await send(api.server.url, request);
     slowestMs = Math.max(slowestMs, performance.now() - startMs);
@@ -56,25 +58,65 @@ export async function fuzzApi(api: ApiUnderTest, seed: number, requests: number)
   return { requests, statuses, problems, slowestMs };
 }
 
+/** Of things that exist, by the parameter that names them. */
+interface KnownIds {
+  readonly backup: readonly string[];
+  readonly user: readonly string[];
+  readonly token: readonly string[];
+  activity: readonly string[];
+}
+
 /** Users of several roles, and things that exist. */
-async function prepare(api: ApiUnderTest): Promise<readonly string[]> {
+async function prepare(api: ApiUnderTest): Promise<{ readonly tokens: readonly string[]; readonly ids: KnownIds }> {
   const main = environmentOf("production");
-  for (let count = 0; count < 3; count += 1) await api.backup(main);
+  const backups = await Promise.all([api.backup(main), api.backup(main), api.backup(main)]);
   const users = [
     await api.user("fuzz-root", [], true),
     await api.user("fuzz-admin", ["admin"]),
     await api.user("fuzz-viewer", ["viewer", "staging:admin"]),
     await api.user("fuzz-stranger"),
   ];
-  return Promise.all(users.map((user) => api.tokenOf(user)));
+  const tokens = await Promise.all(users.map((user) => api.tokenOf(user)));
+  const apiTokens = await Promise.all(users.map((user) => api.catalog.access.apiTokens.list(user.id)));
+  return {
+    tokens,
+    ids: {
+      backup: backups.map(({ id }) => id),
+      user: users.map(({ id }) => id),
+      token: apiTokens.flat().map(({ id }) => id),
+      activity: [],
+    },
+  };
+}
+
+/** Ends all that have not, and makes a few. */
+async function newActivities({ catalog }: ApiUnderTest): Promise<readonly string[]> {
+  for (const { id } of await catalog.activities.listOpen(shop)) await catalog.activities.cancel(shop, id, author);
+  const made = await Promise.all(
+    (["production", "staging"] as const).map((type) =>
+      catalog.activities.create(
+        {
+          project: shop,
+          environment: environmentOf(type),
+          type: "environment.backup",
+          parameters: {},
+          payload: {},
+          text: "x",
+          storage: "disk",
+        },
+        author,
+      ),
+    ),
+  );
+  return made.map(({ activity }) => activity.id);
 }
 
 const names = Object.keys(operations) as OperationName[];
 
-function requestOf(random: Random, tokens: readonly string[]): FuzzRequest {
+function requestOf(random: Random, tokens: readonly string[], ids: KnownIds): FuzzRequest {
   const name = random.pick(names);
   const operation: Operation = operations[name];
-  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => parameterOf(random, parameter));
+  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => parameterOf(random, parameter, ids));
   const token = random.chance(0.9) ? random.pick(tokens) : hostileHeader(random);
   return {
     name,
@@ -92,11 +134,12 @@ function requestOf(random: Random, tokens: readonly string[]): FuzzRequest {
 }
 
 /** What exists, mostly; else anything. */
-function parameterOf(random: Random, parameter: string): string {
+function parameterOf(random: Random, parameter: string, ids: KnownIds): string {
   const known: Readonly<Record<string, readonly string[]>> = {
     project: [shop],
     environment: ["production", "staging", "development", "staging-paused", "production-inactive"],
-    user: ["me"],
+    ...ids,
+    user: ["me", ...ids.user],
     type: ["production", "staging"],
   };
   const values = known[parameter] ?? [];

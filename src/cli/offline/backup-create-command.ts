@@ -66,6 +66,7 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   }
 
   const before = await manualBackups(session, chosen);
+  await session.record("environment.backup", chosen, { backup: id, safe: !options.live, automated: false });
   let backup: Backup;
   try {
     backup = await createBackup(context, environment, {

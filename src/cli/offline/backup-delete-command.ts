@@ -24,6 +24,7 @@ async function remove(invocation: Invocation, id: string): Promise<number> {
   const kind = `${backup.safe ? "safe" : "live"}, ${formatMoment(backup.createdAt)}`;
   say(invocation, `Deleting the backup ${backup.id} (${kind}) of ${chosen.id}. This cannot be undone.`);
   if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
+  await session.record("environment.backup.delete", chosen, { backup: backup.id });
   try {
     await deleteBackup(context, await session.environment(chosen), backup.id);
   } finally {

@@ -108,6 +108,13 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
     return 0;
   }
 
+  await session.record(options.into === undefined ? "environment.restore" : "backup.restore-into", chosen, {
+    backup: backup.id,
+    source_environment: origin.id,
+    restore_code: options.code,
+    ...(options.only === undefined ? {} : { only: options.only.map(selectionText).join(", ") }),
+    ...(restoreOptions.into === undefined ? {} : { into: restoreOptions.into }),
+  });
   let report: RestoreReport;
   try {
     report = await restoreBackup(context, environment, restoreOptions);

@@ -24,9 +24,21 @@ const defaultColumns = ["id", "title", "status", "type"];
 
 /** Statuses from which each command leads to its own. */
 const changes = [
-  { command: "environment:activate", from: ["inactive"], to: "active", done: "is active now" },
-  { command: "environment:pause", from: ["active"], to: "paused", done: "is paused now" },
-  { command: "environment:resume", from: ["paused"], to: "active", done: "is active again" },
+  {
+    command: "environment:activate",
+    action: "environment.activate",
+    from: ["inactive"],
+    to: "active",
+    done: "is active now",
+  },
+  { command: "environment:pause", action: "environment.pause", from: ["active"], to: "paused", done: "is paused now" },
+  {
+    command: "environment:resume",
+    action: "environment.resume",
+    from: ["paused"],
+    to: "active",
+    done: "is active again",
+  },
 ] as const;
 
 /** The catalog has the environments' statuses, so there must be a way to see and set them. */
@@ -85,6 +97,7 @@ async function setStatus(
       },
     );
   }
+  await session.record(change.action, environment, {});
   await catalog.setEnvironmentStatus(project.id, environment.id, change.to);
   say(invocation, `The environment ${environment.id} ${change.done}.`);
   return 0;

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
+import { type Facts, HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
 import { type Config, type EnvironmentConfig, loadConfig, type ProjectConfig } from "../../config/index.ts";
-import { manualPolicy, type OpenCatalog, retentionKey } from "../../control/index.ts";
+import { type ActivityType, type Actor, manualPolicy, type OpenCatalog, retentionKey } from "../../control/index.ts";
 import type { Backup, EngineContext, EngineEvent, Environment } from "../../engine/index.ts";
 import type { Repository } from "../../repository/index.ts";
 import type { GlobalOptions } from "../global-options.ts";
@@ -33,6 +33,16 @@ export function say({ host, options, json }: Invocation, text: string): void {
 export function sayDetail(invocation: Invocation, text: string): void {
   if (invocation.options.verbose) say(invocation, text);
 }
+
+/** What commands do themselves, by the names of the activities that do it on a server. */
+export type AuditedAction = ActivityType | "backup.restore-into";
+
+/** Who does what a command does, for the audit trail. */
+export const commandLineActor = ({ composition }: Invocation): Actor => ({
+  id: "",
+  name: `command line on ${composition.hostname}`,
+  address: null,
+});
 
 export function logOf({ host, options, json }: Invocation): Logger {
   if (options.quiet) return silentLogger;
@@ -129,6 +139,16 @@ export class Session implements AsyncDisposable {
     const settings = await this.catalog.projects.settings(this.project.id);
     const { count } = manualPolicy(this.project.profile, environment.type, settings.get(retentionKey));
     return { ...composed, manualCount: count };
+  }
+
+  /** Enters into the audit trail what is about to be done: nothing is done without. @throws HoldfastError STATE_UNUSABLE */
+  record(action: AuditedAction, environment: EnvironmentConfig, facts: Facts): Promise<void> {
+    return this.catalog.access.auditTrail.record(commandLineActor(this.invocation), {
+      action,
+      project: this.project.id,
+      environment: environment.id,
+      facts,
+    });
   }
 
   async engineContext(onEvent: (event: EngineEvent) => void): Promise<EngineContext> {

@@ -15,7 +15,7 @@ import type { Column } from "../output/table.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { chooseProject } from "../choose.ts";
-import { type Invocation, openConfig, say } from "./session.ts";
+import { commandLineActor, type Invocation, openConfig, say } from "./session.ts";
 
 interface AddOptions {
   readonly role: readonly string[];
@@ -206,8 +206,7 @@ async function withAccess(
   await composition.createState(config);
   const catalog = await composition.openCatalog(config);
   try {
-    const actor: Actor = { id: "", name: `command line on ${composition.hostname}`, address: null };
-    return await run(catalog.access, actor, config);
+    return await run(catalog.access, commandLineActor(invocation), config);
   } finally {
     await catalog.close();
   }

@@ -53,7 +53,14 @@ describe.each(catalogKinds)("access, with the catalog on %s", (kind) => {
       hasPassword: false,
     });
     expect(await codeOf(person("ANN@example.com"))).toBe("USER_EXISTS");
-    expect(await codeOf(person("no address"))).toBe("INPUT_INVALID");
+    for (const address of ["no address", "a\u001b[2J@example.com", "a@exam\u0007ple.com", "a\u202eb@example.com"]) {
+      expect(await codeOf(person(address)), address).toBe("INPUT_INVALID");
+    }
+    const withName = (displayName: string) =>
+      access.users.create({ kind: "person", email: "eve@example.com", displayName }, author);
+    expect(await codeOf(withName("Eve\u001b]0;owned"))).toBe("INPUT_INVALID");
+    expect(await codeOf(access.users.update(ann.id, { displayName: "Ann\nroot" }, author))).toBe("INPUT_INVALID");
+    expect(await codeOf(access.apiTokens.create(ann.id, "night\rly", author))).toBe("INPUT_INVALID");
     expect(await access.users.findByEmail(" ANN@example.com")).toEqual(ann);
     expect(await access.users.get("none" as UserId)).toBeUndefined();
   });
@@ -109,7 +116,7 @@ describe.each(catalogKinds)("access, with the catalog on %s", (kind) => {
     const root = await administrator();
     const session = await access.sessions.signInWithPassword(root.email, password);
     nowMs += 899_000;
-    expect(await access.sessions.authenticate(session.accessToken)).toEqual(await access.users.get(root.id));
+    expect((await access.sessions.authenticate(session.accessToken))?.user).toEqual(await access.users.get(root.id));
     expect(await access.sessions.authenticate(session.refreshToken ?? "")).toBeUndefined();
     nowMs += 1000;
     expect(await access.sessions.authenticate(session.accessToken)).toBeUndefined();
@@ -182,8 +189,53 @@ describe.each(catalogKinds)("access, with the catalog on %s", (kind) => {
     await access.users.delete(bot.id, author);
     const ann = await person();
     await access.users.update(ann.id, { administrator: true, displayName: "Ann" }, author);
+    const ofAnn = await access.apiTokens.create(ann.id, "mine", author);
     await access.users.delete(root.id, author);
     expect(await access.users.list()).toMatchObject([{ displayName: "Ann", administrator: true }]);
+    expect(await codeOf(access.users.delete(ann.id, author))).toBe("INPUT_INVALID");
+    await access.apiTokens.delete(ann.id, ofAnn.id, author);
+  });
+
+  test("administrators who cannot sign in do not count", async () => {
+    const root = await administrator();
+    const ann = await person();
+    await access.users.update(ann.id, { administrator: true }, author);
+    const link = await access.signInLinks.createFor(ann.id, author);
+    expect(await codeOf(access.users.delete(root.id, author))).toBe("INPUT_INVALID");
+    expect(await codeOf(access.users.update(root.id, { administrator: false }, author))).toBe("INPUT_INVALID");
+    await access.signInLinks.use(link, { password }, author);
+    // Of two who take each other's rights away at once, one stays.
+    const both = await Promise.all([
+      codeOf(access.users.update(root.id, { administrator: false }, author)),
+      codeOf(access.users.update(ann.id, { administrator: false }, author)),
+    ]);
+    expect(both.toSorted()).toEqual(["INPUT_INVALID", undefined]);
+  });
+
+  test("one can see later whether what somebody signed in with still holds, also once the access token has expired", async () => {
+    const root = await administrator();
+    const sessionOf = async (accessToken: string) => {
+      const signedIn = await access.sessions.authenticate(accessToken);
+      if (signedIn === undefined) throw new Error("not signed in");
+      return signedIn.session;
+    };
+    const { id, secret } = await access.apiTokens.create(root.id, "mine", author);
+    const byToken = await sessionOf((await access.sessions.signInWithApiToken(secret)).accessToken);
+    const passwordSession = await access.sessions.signInWithPassword(root.email, password);
+    const byPassword = await sessionOf(passwordSession.accessToken);
+    const holds = async () => [
+      (await access.sessions.userOfOpen(byToken))?.id,
+      (await access.sessions.userOfOpen(byPassword))?.id,
+    ];
+    expect(await holds()).toEqual([root.id, root.id]);
+    nowMs += 3_600_000;
+    // Signing in clears away what has expired.
+    await access.sessions.signInWithApiToken(secret);
+    expect(await holds()).toEqual([root.id, root.id]);
+    await access.apiTokens.delete(root.id, id, author);
+    expect(await holds()).toEqual([undefined, root.id]);
+    await access.sessions.signOut(passwordSession.refreshToken ?? "");
+    expect(await holds()).toEqual([undefined, undefined]);
   });
 
   test("every change is in the audit trail with its author", async () => {
@@ -193,10 +245,12 @@ describe.each(catalogKinds)("access, with the catalog on %s", (kind) => {
     await access.projectAccess.set(shop, cron.id, ["development:admin"], author);
     await access.projectAccess.remove(shop, cron.id, author);
     await access.apiTokens.delete(cron.id, id, author);
+    await access.auditTrail.record(author, { action: "environment.backup", project: "other", environment: "main" });
     const entries = await access.auditTrail.list({ limit: 100 });
     expect(entries.map(({ action }) => action).toSorted()).toEqual([
       "api-token.create",
       "api-token.delete",
+      "environment.backup",
       "project-access.remove",
       "project-access.set",
       "user.create",

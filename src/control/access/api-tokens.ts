@@ -5,7 +5,7 @@ import type { ApiTokenRow } from "./access-schema.ts";
 import type { Actor } from "../activities/activity.ts";
 import { writeAuditEntry } from "./audit-trail.ts";
 import { newSecret } from "./secret.ts";
-import { type UserId, userRow } from "./users.ts";
+import { assertOneLine, type UserId, userRow } from "./users.ts";
 
 /** What is known of a token; the token itself is shown once and kept nowhere. */
 export interface ApiToken {
@@ -52,8 +52,9 @@ export class ApiTokens {
     });
   }
 
-  /** `secret` is the token: this is the only time that it is there. @throws HoldfastError USER_NOT_FOUND */
-  create(user: UserId, name: string, author: Actor): Promise<ApiToken & { readonly secret: string }> {
+  /** `secret` is the token: this is the only time that it is there. @throws HoldfastError USER_NOT_FOUND, INPUT_INVALID */
+  async create(user: UserId, name: string, author: Actor): Promise<ApiToken & { readonly secret: string }> {
+    assertOneLine(name, "A token's name");
     return this.#database.change(async (transaction) => {
       const nowMs = this.#database.clock.now().getTime();
       const { email } = await userRow(transaction, user);

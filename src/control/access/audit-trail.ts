@@ -38,6 +38,13 @@ export class AuditTrail {
     this.#database = database;
   }
 
+  /** Of a change that is made outside of the catalog: before it is begun, so that none is made without its entry. */
+  record(author: Actor, change: AuditedChange): Promise<void> {
+    return this.#database.change((transaction) =>
+      writeAuditEntry(transaction, this.#database.clock.now().getTime(), author, change),
+    );
+  }
+
   /** Newest first. */
   list(filter: AuditFilter): Promise<readonly AuditEntry[]> {
     return this.#database.use(async (queries) => {

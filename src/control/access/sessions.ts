@@ -3,7 +3,7 @@ import type { CatalogDatabase } from "../catalog/catalog-database.ts";
 import type { CatalogQueries } from "../catalog/catalog-schema.ts";
 import { verifyPassword } from "./password-hash.ts";
 import { hashSecret, newSecret } from "./secret.ts";
-import { normalEmail, type User, userOf } from "./users.ts";
+import { normalEmail, type User, type UserId, userOf } from "./users.ts";
 
 /** What signing in gives. */
 export interface Session {
@@ -12,6 +12,22 @@ export interface Session {
   readonly refreshToken: string | undefined;
   readonly expiresInSeconds: number;
   readonly user: User;
+}
+
+/** A valid access token, as a request presents it. */
+export interface SignedIn {
+  readonly user: User;
+  readonly session: OpenSession;
+}
+
+/** Where an access token comes from, so that one can see later whether that still holds. */
+export interface OpenSession {
+  readonly hash: string;
+  readonly userId: UserId;
+  /** The API token that it was exchanged for; null after a sign-in with a password. */
+  readonly apiToken: string | null;
+  readonly signIn: string;
+  readonly expiresAt: Date;
 }
 
 /** As Upsun's. */
@@ -30,21 +46,23 @@ export class Sessions {
   }
 
   /** @throws HoldfastError SIGN_IN_FAILED */
-  signInWithApiToken(token: string): Promise<Session> {
+  async signInWithApiToken(token: string): Promise<Session> {
+    const hash = hashSecret(token);
+    const known = await this.#database.use((queries) =>
+      queries.selectFrom("api_tokens").select("id").where("hash", "=", hash).executeTakeFirst(),
+    );
+    // Without a transaction: whoever guesses must not keep others from writing.
+    if (known === undefined) throw apiTokenUnknown();
     return this.#database.change(async (transaction) => {
       const nowMs = this.#database.clock.now().getTime();
       const row = await transaction
         .updateTable("api_tokens")
         .set({ last_used_at: nowMs })
-        .where("hash", "=", hashSecret(token))
+        .where("hash", "=", hash)
         .returning(["id", "user_id"])
         .executeTakeFirst();
       const user = row === undefined ? undefined : await findUser(transaction, row.user_id);
-      if (row === undefined || user === undefined) {
-        throw new HoldfastError("SIGN_IN_FAILED", "The API token is not known here. It may have been deleted.", {
-          remedy: "Make a new one with holdfast token:create, or on the server that this one is for.",
-        });
-      }
+      if (row === undefined || user === undefined) throw apiTokenUnknown();
       return issue(transaction, { user, apiToken: row.id, signIn: undefined, nowMs });
     });
   }
@@ -106,17 +124,52 @@ export class Sessions {
   }
 
   /** Whose access token it is; undefined if it is not valid (any more). */
-  authenticate(accessToken: string): Promise<User | undefined> {
+  authenticate(accessToken: string): Promise<SignedIn | undefined> {
     return this.#database.use(async (queries) => {
+      const hash = hashSecret(accessToken);
       const row = await queries
         .selectFrom("sessions")
         .innerJoin("users", "users.id", "sessions.user_id")
         .selectAll("users")
-        .where("sessions.hash", "=", hashSecret(accessToken))
+        .select(["sessions.api_token_id", "sessions.sign_in", "sessions.expires_at"])
+        .where("sessions.hash", "=", hash)
         .where("sessions.kind", "=", "access")
         .where("sessions.expires_at", ">", this.#database.clock.now().getTime())
         .executeTakeFirst();
-      return row === undefined ? undefined : userOf(row);
+      if (row === undefined) return undefined;
+      const user = userOf(row);
+      return {
+        user,
+        session: {
+          hash,
+          userId: user.id,
+          apiToken: row.api_token_id,
+          signIn: row.sign_in,
+          expiresAt: new Date(row.expires_at),
+        },
+      };
+    });
+  }
+
+  /**
+   * For an answer that takes long: the session's user as they are now, undefined if what they signed in with has ended (signed
+   * out, API token or user deleted, password set anew). That the access token has expired meanwhile does not matter.
+   */
+  userOfOpen({ hash, userId, apiToken, signIn, expiresAt }: OpenSession): Promise<User | undefined> {
+    return this.#database.use(async (queries) => {
+      const nowMs = this.#database.clock.now().getTime();
+      const origin =
+        expiresAt.getTime() > nowMs
+          ? await queries.selectFrom("sessions").select("hash").where("hash", "=", hash).executeTakeFirst()
+          : apiToken !== null
+            ? await queries.selectFrom("api_tokens").select("id").where("id", "=", apiToken).executeTakeFirst()
+            : await queries
+                .selectFrom("sessions")
+                .select("hash")
+                .where("sign_in", "=", signIn)
+                .where("expires_at", ">", nowMs)
+                .executeTakeFirst();
+      return origin === undefined ? undefined : findUser(queries, userId);
     });
   }
 
@@ -131,6 +184,12 @@ export class Sessions {
       if (row !== undefined) await transaction.deleteFrom("sessions").where("sign_in", "=", row.sign_in).execute();
     });
   }
+}
+
+function apiTokenUnknown(): HoldfastError {
+  return new HoldfastError("SIGN_IN_FAILED", "The API token is not known here. It may have been deleted.", {
+    remedy: "Make a new one with holdfast token:create, or on the server that this one is for.",
+  });
 }
 
 async function findUser(queries: CatalogQueries, id: string): Promise<User | undefined> {

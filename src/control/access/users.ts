@@ -88,8 +88,9 @@ export class Users {
     return this.#database.change(async (transaction) => {
       const nowMs = this.#database.clock.now().getTime();
       const before = await userRow(transaction, id);
+      if (change.displayName !== undefined) assertOneLine(change.displayName, "A user's name");
       if (change.administrator === true) assertMayAdminister(before.kind);
-      if (change.administrator === false) await assertNotLastAdministrator(transaction, before);
+      if (change.administrator === false) await this.#assertNotLastAdministrator(transaction, before);
       const administrator = change.administrator === undefined ? before.administrator : Number(change.administrator);
       const row = {
         ...before,
@@ -111,7 +112,7 @@ export class Users {
   delete(id: UserId, author: Actor): Promise<void> {
     return this.#database.change(async (transaction) => {
       const row = await userRow(transaction, id);
-      await assertNotLastAdministrator(transaction, row);
+      await this.#assertNotLastAdministrator(transaction, row);
       for (const table of ["api_tokens", "sessions", "sign_in_links", "project_access"] as const) {
         await transaction.deleteFrom(table).where("user_id", "=", id).execute();
       }
@@ -121,6 +122,35 @@ export class Users {
         subject: id,
         facts: { email: row.email },
       });
+    });
+  }
+
+  /**
+   * Whoever has neither a password nor an API token cannot sign in, so they do not count: a link may never be used.
+   * @throws HoldfastError INPUT_INVALID
+   */
+  async #assertNotLastAdministrator(transaction: CatalogQueries, row: UserRow): Promise<void> {
+    if (row.administrator !== 1) return;
+    let query = transaction
+      .selectFrom("users")
+      .select(["id", "password_hash"])
+      .where("administrator", "=", 1)
+      .orderBy("id");
+    // Of two that take each other's rights away at once, the second has to see what the first did.
+    if (this.#database.kind === "postgresql") query = query.forUpdate();
+    const others = (await query.execute()).filter(({ id }) => id !== row.id);
+    if (others.some(({ password_hash }) => password_hash !== null)) return;
+    const ids = others.map(({ id }) => id);
+    if (
+      ids.length > 0 &&
+      (await transaction.selectFrom("api_tokens").select("id").where("user_id", "in", ids).executeTakeFirst()) !==
+        undefined
+    ) {
+      return;
+    }
+    throw new HoldfastError("INPUT_INVALID", `${row.email} is the only administrator who can sign in.`, {
+      facts: { email: row.email },
+      remedy: "Make somebody an administrator first who has a password or an API token.",
     });
   }
 }
@@ -133,9 +163,10 @@ export async function insertUser(
   author: Actor,
 ): Promise<User> {
   const email = normalEmail(user.email);
-  if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254) {
+  if (!/^[^\s@\p{C}]+@[^\s@\p{C}]+$/u.test(email) || email.length > 254) {
     throw new HoldfastError("INPUT_INVALID", `${JSON.stringify(user.email.slice(0, 300))} is no e-mail address.`);
   }
+  if (user.displayName !== undefined) assertOneLine(user.displayName, "A user's name");
   if (user.administrator === true) assertMayAdminister(user.kind);
   const row: UserRow = {
     id: randomUUID(),
@@ -195,18 +226,16 @@ export async function countAdministrators(queries: CatalogQueries): Promise<numb
   return rows.length;
 }
 
+/** Names are shown on terminals and written into logs. @throws HoldfastError INPUT_INVALID */
+export function assertOneLine(text: string, what: string): void {
+  if (!/\p{Cc}/u.test(text)) return;
+  throw new HoldfastError("INPUT_INVALID", `${what} has no control characters, such as line ends.`);
+}
+
 /** A token that lies in a file on some machine must not open everything. */
 function assertMayAdminister(kind: string): void {
   if (kind !== "machine") return;
   throw new HoldfastError("INPUT_INVALID", "A machine user cannot administer the installation.", {
     remedy: "Make it an admin of the projects that it needs.",
-  });
-}
-
-async function assertNotLastAdministrator(queries: CatalogQueries, row: UserRow): Promise<void> {
-  if (row.administrator !== 1 || (await countAdministrators(queries)) > 1) return;
-  throw new HoldfastError("INPUT_INVALID", `${row.email} is the only administrator.`, {
-    facts: { email: row.email },
-    remedy: "Make somebody else an administrator first.",
   });
 }

@@ -8,7 +8,7 @@ import { type CatalogPlace, type OpenCatalog, openCatalog } from "../catalog/ope
 import { catalogKinds, useCatalogPlaces } from "../testing/catalog-places.ts";
 import type { Activity, ActivityId, Actor } from "./activity.ts";
 import type { Claim, QueueWorker } from "./activity-queue.ts";
-import { type NewActivity, systemActor } from "./create-activity.ts";
+import { mostOpenActivities, type NewActivity, systemActor } from "./create-activity.ts";
 
 const project = "shop" as ProjectId;
 const ann: Actor = { id: "u1", name: "Ann", address: "192.0.2.1" };
@@ -109,6 +109,21 @@ describe.each(catalogKinds)("the queue of activities on %s", (kind) => {
     expect(await catalog.activities.list(project, { limit: 10 })).toEqual([]);
     await create("old", { type: "environment.activate" });
   });
+
+  test("takes no more of people than a bounded number, for each environment, also at once; the schedule goes on", async () => {
+    const { inEnvironment } = mostOpenActivities;
+    const asked = await Promise.allSettled(
+      Array.from({ length: inEnvironment + 5 }, () => catalog.activities.create(backupOf("main"), ann)),
+    );
+    expect(asked.filter(({ status }) => status === "fulfilled")).toHaveLength(inEnvironment);
+    expect(await codeOf(catalog.activities.create(backupOf("main"), ann))).toBe("TOO_MANY_ACTIVITIES");
+    expect((await catalog.activities.create(backupOf("main"), systemActor)).created).toBe(true);
+    expect((await catalog.activities.create(backupOf("staging"), ann)).created).toBe(true);
+    for (const { id } of (await catalog.activities.listOpen(project, "main" as EnvironmentId)).slice(0, 2)) {
+      await catalog.activities.cancel(project, id, ann);
+    }
+    expect((await catalog.activities.create(backupOf("main"), ann)).created).toBe(true);
+  }, 60_000);
 
   test("creates one activity for a due time, also when several want to at once", async () => {
     const made = await Promise.all(

@@ -36,13 +36,16 @@ const requiredStatuses: Readonly<Record<ActivityType, readonly string[] | undefi
   "environment.resume": ["paused"],
 };
 
+/** How many may wait or be in progress: more than people ask for, few enough that choosing the next one stays quick. */
+export const mostOpenActivities = { inEnvironment: 100, inProject: 1000 } as const;
+
 /** The user of activities that the schedule creates. */
 export const systemActor: Actor = { id: "system", name: "Holdfast", address: null };
 
 /**
  * Creates an activity, its place in its environment's queue and its entry in the audit trail, all or none.
  * @returns the activity, and whether it is new
- * @throws HoldfastError ENVIRONMENT_NOT_FOUND, ENVIRONMENT_INACTIVE
+ * @throws HoldfastError ENVIRONMENT_NOT_FOUND, ENVIRONMENT_INACTIVE, TOO_MANY_ACTIVITIES
  */
 export function createActivity(
   database: CatalogDatabase,
@@ -57,6 +60,10 @@ export function createActivity(
     const priority = await assertPossible(queries, request);
     if (request.supersedes === true) {
       for (const id of await supersede(queries, request, now)) tell({ project, id, state: true });
+    }
+    // What the schedule asks for is bounded by itself, and must not fail because of what people asked for.
+    if (request.skipped === undefined && actor.id !== systemActor.id) {
+      await assertRoom(queries, database.kind, request);
     }
     const row = newRow(request, actor, priority, await nextMoment(queries, database.kind, request, now));
     const inserted = await queries
@@ -88,6 +95,34 @@ async function withKey(queries: CatalogQueries, request: NewActivity, onceKey: s
     .where("once_key", "=", onceKey)
     .executeTakeFirst();
   return row === undefined ? undefined : activityOf(row);
+}
+
+/** @throws HoldfastError TOO_MANY_ACTIVITIES */
+async function assertRoom(queries: CatalogQueries, kind: CatalogKind, request: NewActivity): Promise<void> {
+  const { project, environment } = request;
+  if (kind === "postgresql") {
+    // Of several at once each has to see those before it.
+    await queries.selectFrom("projects").select("id").where("id", "=", project).forNoKeyUpdate().execute();
+  }
+  const { inProject, inEnvironment } = await queries
+    .selectFrom("activities")
+    .select(({ fn, eb }) => [
+      fn.countAll<number>().as("inProject"),
+      fn.count<number>(eb.case().when("environment", "=", environment).then(1).end()).as("inEnvironment"),
+    ])
+    .where(unindexed(kind, "project"), "=", project)
+    .where("ended_at", "is", null)
+    .executeTakeFirstOrThrow();
+  const full = inEnvironment >= mostOpenActivities.inEnvironment ? `environment ${environment}` : `project ${project}`;
+  if (inEnvironment < mostOpenActivities.inEnvironment && inProject < mostOpenActivities.inProject) return;
+  throw new HoldfastError(
+    "TOO_MANY_ACTIVITIES",
+    `The ${full} has ${inEnvironment >= mostOpenActivities.inEnvironment ? inEnvironment : inProject} activities that have not ended; it takes no more.`,
+    {
+      facts: { project, environment, inEnvironment, inProject },
+      remedy: "Wait until some have ended, or cancel some: holdfast activity:list, holdfast activity:cancel",
+    },
+  );
 }
 
 /** The activity's priority: production first. */
