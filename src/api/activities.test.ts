@@ -139,6 +139,27 @@ describe("an activity's log", () => {
   });
 });
 
+test("an activity that made a backup offers its restore, as long as the backup is there", async () => {
+  const main = environmentOf("production");
+  const restore = (id: string, body: unknown = {}) =>
+    api.call("restoreActivity", { project: shop, activity: id }, { token, body });
+  const { id } = await activity();
+  expect((await restore(id)).json).toMatchObject({ error: "BACKUP_NOT_FOUND" });
+  const backup = await api.backup(main);
+  await api.complete(id, { backup_name: backup.id });
+  const links = async () => linksOf(await api.call("getActivity", { project: shop, activity: id }, { token }));
+  expect(await links()).toContain("#restore");
+  const answer = await restore(id, { environment_name: "staging" });
+  expect(answer.json).toMatchObject({
+    _embedded: { activities: [{ type: "environment.restore", parameters: { backup: backup.id } }] },
+  });
+  const listed = await api.call("listEnvironmentActivities", { project: shop, environment: main }, { token });
+  expect((listed.json as { _links: object }[]).map((one) => "#restore" in one._links)).toEqual([true]);
+  await api.catalog.remove(shop, backup.id);
+  expect(await links()).not.toContain("#restore");
+  expect((await restore(id)).json).toMatchObject({ error: "BACKUP_NOT_FOUND", code: 404 });
+});
+
 describe("activities", () => {
   test("are cancelled while they run, and cannot be afterwards", async () => {
     const { id } = await activity();

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { EnvironmentId } from "../base/index.ts";
 import type { EnvironmentType, ProjectPermission } from "../control/index.ts";
 import { type OperationName, operations } from "../contract/index.ts";
 import {
@@ -27,7 +28,8 @@ const roles = ["nobody", "administrator", ...Object.keys(permissions)];
 /** The statuses that a refusal may have: not signed in, not allowed, not to be seen at all. */
 const refusals = { nobody: 401, hidden: 404, denied: 403 } as const;
 
-type Expected = "allowed" | keyof typeof refusals;
+/** "unsupported": allowed, as far as roles go. */
+type Expected = "allowed" | "unsupported" | keyof typeof refusals;
 
 // The table of who may do what, from the specification (A1), not from the code.
 
@@ -46,15 +48,17 @@ const inProject =
     return least === "viewer" && role === "project viewer" ? "allowed" : "denied";
   };
 
-/** In an environment of a type: who sees it, and its admins. */
+type Least = "viewer" | "contributor" | "admin";
+
+/** In an environment of a type: who sees it, its contributors, and its admins. */
 const inEnvironment =
-  (least: "viewer" | "admin", type: EnvironmentType) =>
+  (least: Least, type: EnvironmentType) =>
   (role: string): Expected => {
     if (role === "nobody") return "nobody";
     if (role === "stranger") return "hidden";
     if (role === "administrator" || role === "project admin" || role === `${type} admin`) return "allowed";
-    const sees = role === "project viewer" || role === `${type} viewer` || role === `${type} contributor`;
-    return least === "viewer" && sees ? "allowed" : "denied";
+    if (role === `${type} contributor`) return least === "admin" ? "denied" : "allowed";
+    return least === "viewer" && (role === "project viewer" || role === `${type} viewer`) ? "allowed" : "denied";
   };
 
 let api: ApiUnderTest;
@@ -93,7 +97,10 @@ const ofOther = (more: Readonly<Record<string, string>> = {}): Case => ({
   parameters: () => ({ user: otherUser, ...more }),
 });
 const ofMe = (more: Readonly<Record<string, string>> = {}): Case => ({ parameters: () => ({ user: "me", ...more }) });
-const project = (more: Readonly<Record<string, string>> = {}) => ({ project: shop, ...more });
+const project = (more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => ({
+  project: shop,
+  ...more,
+});
 const inShop = (more: Omit<Case, "parameters"> = {}): Case => ({ parameters: () => project(), ...more });
 const otherToken = async () => ({
   user: otherUser,
@@ -152,38 +159,74 @@ const withActivity = (type: EnvironmentType) => async () => {
   );
   return project({ environment, activity: activity.id });
 };
+/** The activity that made a backup. One after the other, since completing one completes what waits before it. */
+const withBackupActivity = (type: EnvironmentType) => () => {
+  const next = last.then(async () => {
+    const parameters = await withActivity(type)();
+    const { id } = await api.backup(environmentOf(type));
+    await api.complete(parameters["activity"] ?? "", { backup_name: id });
+    return parameters;
+  });
+  last = next;
+  return next;
+};
+let last: Promise<unknown> = Promise.resolve();
+/** An environment that the configuration does not have. */
+const undeclared = async (type: EnvironmentType) => {
+  const environment = `gone-${fresh()}` as EnvironmentId;
+  await api.catalog.projects.declare(
+    [
+      {
+        id: shop,
+        title: "Shop",
+        environments: [{ id: environment, title: "", type, parent: undefined, initialStatus: "active" }],
+      },
+    ],
+    { complete: false },
+  );
+  await api.declareShop();
+  return project({ environment });
+};
 const live = () => ({ safe: false });
 
 /** Operations on environments: what they need at least, and how they are called on one of each type. */
-const environmentTable: Partial<Record<OperationName, readonly ["viewer" | "admin", (type: EnvironmentType) => Case]>> =
-  {
-    getEnvironment: ["viewer", (type) => ({ parameters: active(type) })],
-    updateEnvironment: ["admin", (type) => ({ parameters: active(type), body: () => ({ status: "paused" }) })],
-    listBackups: ["viewer", (type) => ({ parameters: active(type) })],
-    createBackup: ["admin", (type) => ({ parameters: active(type), body: live })],
-    createBackupInList: ["admin", (type) => ({ parameters: active(type), body: live })],
-    getBackup: ["viewer", (type) => ({ parameters: withBackup(type) })],
-    getBackupDetails: ["viewer", (type) => ({ parameters: withBackup(type) })],
-    deleteBackup: ["admin", (type) => ({ parameters: withBackup(type) })],
-    restoreBackup: ["admin", (type) => ({ parameters: withBackup(type) })],
-    activateEnvironment: [
-      "admin",
-      (type) => ({ parameters: () => project({ environment: environmentOf(type, "inactive") }) }),
-    ],
-    deactivateEnvironment: ["admin", (type) => ({ parameters: active(type) })],
-    pauseEnvironment: ["admin", (type) => ({ parameters: active(type) })],
-    resumeEnvironment: [
-      "admin",
-      (type) => ({ parameters: () => project({ environment: environmentOf(type, "paused") }) }),
-    ],
-    listEnvironmentActivities: ["viewer", (type) => ({ parameters: active(type) })],
-    getEnvironmentActivity: ["viewer", (type) => ({ parameters: withActivity(type) })],
-    cancelEnvironmentActivity: ["admin", (type) => ({ parameters: withActivity(type) })],
-    getEnvironmentActivityLog: ["viewer", (type) => ({ parameters: withActivity(type), query: "?max_delay=0" })],
-    getActivity: ["viewer", (type) => ({ parameters: withActivity(type) })],
-    cancelActivity: ["admin", (type) => ({ parameters: withActivity(type) })],
-    getActivityLog: ["viewer", (type) => ({ parameters: withActivity(type), query: "?max_delay=0" })],
-  };
+const environmentTable: Partial<
+  Record<OperationName, readonly [Least, (type: EnvironmentType) => Case, "unsupported"?]>
+> = {
+  getEnvironment: ["viewer", (type) => ({ parameters: active(type) })],
+  updateEnvironment: ["admin", (type) => ({ parameters: active(type), body: () => ({ status: "paused" }) })],
+  listBackups: ["viewer", (type) => ({ parameters: active(type) })],
+  createBackup: ["admin", (type) => ({ parameters: active(type), body: live })],
+  createBackupInList: ["admin", (type) => ({ parameters: active(type), body: live })],
+  getBackup: ["viewer", (type) => ({ parameters: withBackup(type) })],
+  getBackupDetails: ["viewer", (type) => ({ parameters: withBackup(type) })],
+  deleteBackup: ["admin", (type) => ({ parameters: withBackup(type) })],
+  restoreBackup: ["admin", (type) => ({ parameters: withBackup(type) })],
+  activateEnvironment: [
+    "admin",
+    (type) => ({ parameters: () => project({ environment: environmentOf(type, "inactive") }) }),
+  ],
+  deactivateEnvironment: ["admin", (type) => ({ parameters: active(type) })],
+  pauseEnvironment: ["admin", (type) => ({ parameters: active(type) })],
+  resumeEnvironment: [
+    "admin",
+    (type) => ({ parameters: () => project({ environment: environmentOf(type, "paused") }) }),
+  ],
+  redeployEnvironment: ["contributor", (type) => ({ parameters: active(type) }), "unsupported"],
+  branchEnvironment: ["viewer", (type) => ({ parameters: active(type) }), "unsupported"],
+  synchronizeEnvironment: ["contributor", (type) => ({ parameters: active(type) }), "unsupported"],
+  mergeEnvironment: ["contributor", (type) => ({ parameters: active(type) }), "unsupported"],
+  deleteEnvironment: ["admin", (type) => ({ parameters: () => undeclared(type) })],
+  restoreEnvironmentActivity: ["admin", (type) => ({ parameters: withBackupActivity(type) })],
+  restoreActivity: ["admin", (type) => ({ parameters: withBackupActivity(type) })],
+  listEnvironmentActivities: ["viewer", (type) => ({ parameters: active(type) })],
+  getEnvironmentActivity: ["viewer", (type) => ({ parameters: withActivity(type) })],
+  cancelEnvironmentActivity: ["admin", (type) => ({ parameters: withActivity(type) })],
+  getEnvironmentActivityLog: ["viewer", (type) => ({ parameters: withActivity(type), query: "?max_delay=0" })],
+  getActivity: ["viewer", (type) => ({ parameters: withActivity(type) })],
+  cancelActivity: ["admin", (type) => ({ parameters: withActivity(type) })],
+  getActivityLog: ["viewer", (type) => ({ parameters: withActivity(type), query: "?max_delay=0" })],
+};
 
 async function outcomeOf(name: OperationName, role: string, one: Case): Promise<Expected | number> {
   const answer = await api.call(name, (await one.parameters?.()) ?? {}, {
@@ -193,6 +236,7 @@ async function outcomeOf(name: OperationName, role: string, one: Case): Promise<
   });
   const refusal = Object.entries(refusals).find(([, status]) => status === answer.status);
   if (refusal !== undefined) return refusal[0] as Expected;
+  if ((answer.json as { error?: string } | undefined)?.error === "OPERATION_UNSUPPORTED") return "unsupported";
   return answer.status < 300 ? "allowed" : answer.status;
 }
 
@@ -211,8 +255,11 @@ describe.each(Object.keys(table) as OperationName[])("%s", (name) => {
 
 describe.each(Object.keys(environmentTable) as OperationName[])("%s", (name) => {
   test.each(environmentTypes)("of a %s environment is for those that the table names", async (type) => {
-    const [least, caseOf] = environmentTable[name] ?? ["viewer", () => ({})];
-    const expected = inEnvironment(least, type);
+    const [least, caseOf, allowed = "allowed"] = environmentTable[name] ?? ["viewer", () => ({})];
+    const expected = (role: string) => {
+      const found = inEnvironment(least, type)(role);
+      return found === "allowed" ? allowed : found;
+    };
     const found = await Promise.all(
       roles.map(async (role) => [role, await outcomeOf(name, role, caseOf(type))] as const),
     );
@@ -252,7 +299,9 @@ describe("links", () => {
         paused: ["#edit", "#deactivate", "#resume"],
       };
       const backup = await withBackup(type)();
+      const made = await withBackupActivity(type)();
       const activity = await withActivity(type)();
+      const gone = await undeclared(type);
       for (const role of roles) {
         const admin = inEnvironment("admin", type)(role) === "allowed";
         const sees = inEnvironment("viewer", type)(role) === "allowed";
@@ -265,6 +314,8 @@ describe("links", () => {
         }
         expect(await offers("getBackup", role, backup), role).toEqual(wanted(["#restore", "#delete"]));
         expect(await offers("getActivity", role, activity), role).toEqual(wanted(["#cancel"]));
+        expect(await offers("getActivity", role, made), role).toEqual(wanted(["#restore"]));
+        expect(await offers("getEnvironment", role, gone), role).toEqual(wanted(["#delete"]));
       }
     },
   );

@@ -26,6 +26,7 @@ export const errorCodes = {
   INTERRUPTED: code("later", 499, 130, "The operation was interrupted by a signal or cancelled, and undone."),
   INPUT_INVALID: code("fixed", 400, 1, "An argument or option of the command or request is wrong."),
   METHOD_NOT_ALLOWED: code("never", 405, 1, "The path of the API does not take this HTTP method."),
+  OPERATION_UNSUPPORTED: code("never", 400, 1, "Upsun's API has this operation, but it has no meaning on this server."),
   REQUEST_TOO_LARGE: code("never", 413, 1, "The body of the request is larger than the server takes."),
   REQUEST_UNKNOWN: code("never", 404, 1, "The API has nothing at this path."),
   SERVER_ANSWER_INVALID: code(
@@ -139,6 +140,12 @@ export const errorCodes = {
     "Only an active environment can be backed up or restored; activate it first.",
   ),
   ENVIRONMENT_NOT_FOUND: code("fixed", 404, 1, "The configuration has no environment of this name."),
+  ENVIRONMENT_IN_USE: code(
+    "fixed",
+    409,
+    1,
+    "The environment is in the configuration, or has backups or activities, so it is not removed from the catalog.",
+  ),
   MANUAL_BACKUP_FORBIDDEN: code(
     "never",
     403,

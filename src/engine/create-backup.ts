@@ -78,6 +78,7 @@ async function replaceOldest(context: EngineContext, environment: Environment, c
     if (old.id === created.id) continue;
     try {
       await deleteBackup(context, environment, old.id);
+      context.onEvent({ type: "replaced", backup: old.id, createdAt: old.createdAt });
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
       context.onEvent({

@@ -215,6 +215,7 @@ describe("a backup", () => {
       if (verb === "read") expect(catalog.rows.has(first.id)).toBe(true);
     };
     const third = await createBackup(context(), two, { live: true });
+    expect(events).toContainEqual({ type: "replaced", backup: first.id, createdAt: first.createdAt });
     expect([...catalog.rows.keys()].sort()).toEqual([second.id, automated.id, third.id].sort());
     expect((await repository.snapshots()).map(({ id }) => id).sort()).toEqual(
       [second.snapshot, automated.snapshot, third.snapshot].sort(),

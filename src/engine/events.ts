@@ -1,4 +1,4 @@
-import type { SourceId } from "../base/index.ts";
+import type { BackupId, SourceId } from "../base/index.ts";
 import type { FreezePoint, SwapReport, Warning } from "../component/index.ts";
 import type { HoldFigures } from "../gateway/index.ts";
 
@@ -23,5 +23,7 @@ export type EngineEvent =
   | { readonly type: "frozen"; readonly source: SourceId; readonly point: FreezePoint }
   | { readonly type: "swapped"; readonly source: SourceId; readonly report: SwapReport }
   | { readonly type: "stored"; readonly source: SourceId; readonly files: number; readonly bytes: number }
+  /** After a backup: an older manual one that its place was needed for is gone (spec C7). */
+  | { readonly type: "replaced"; readonly backup: BackupId; readonly createdAt: Date }
   | { readonly type: "recovered"; readonly operation: string; readonly outcome: string }
   | { readonly type: "warning"; readonly source: SourceId | undefined; readonly warning: Warning };

@@ -1,17 +1,19 @@
-import { HoldfastError, isHoldfastError } from "../../base/index.ts";
+import { type BackupId, HoldfastError, isHoldfastError } from "../../base/index.ts";
 import {
   type Activity,
   type ActivityFilter,
   type ActivityId,
   activityStates,
   activityTypes,
+  type CatalogEnvironment,
   type EnvironmentAction,
   hasEnded,
 } from "../../control/index.ts";
-import type { environmentOperations, Operations, Query, Result } from "../../contract/index.ts";
+import type { environmentOperations, Operations, Query, RestoreInput, Result } from "../../contract/index.ts";
 import { activityLines } from "../activity-lines.ts";
 import type { Caller, ProjectView } from "../caller.ts";
 import type { Handlers } from "../operation-handlers.ts";
+import { isRestorable, requestRestore } from "./backup-handlers.ts";
 import { accepted, representActivity } from "../representation/activity-representation.ts";
 import type { ApiServices } from "../server-facts.ts";
 
@@ -21,10 +23,12 @@ type Names = Extract<
   | "getActivity"
   | "cancelActivity"
   | "getActivityLog"
+  | "restoreActivity"
   | "listEnvironmentActivities"
   | "getEnvironmentActivity"
   | "cancelEnvironmentActivity"
   | "getEnvironmentActivityLog"
+  | "restoreEnvironmentActivity"
 >;
 
 const defaultCount = 10;
@@ -45,16 +49,11 @@ export const activityHandlers: Handlers<Names> = {
     const newest = found
       .toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1))
       .slice(0, filter.limit);
-    const types = new Map(environments.map((environment) => [environment.id, environment]));
-    return newest.map((activity) => {
-      const environment = types.get(activity.environment);
-      return representActivity(activity, {
-        cancel: environment !== undefined && view.mayIn(environment, "cancelActivity"),
-      });
-    });
+    return showAll(services, view, environments, newest);
   },
 
-  getActivity: async (request) => showOne(await find(request, "view")),
+  getActivity: async (request) => showOne(request.services, await find(request, "view")),
+  restoreActivity: (request) => restore(request, request.body),
   cancelActivity: async (request) => cancel(request.services, await find(request, "cancelActivity"), request.caller),
   getActivityLog: async (request) => logOf(request, await find(request, "view")),
 
@@ -63,11 +62,11 @@ export const activityHandlers: Handlers<Names> = {
     const filter = filterOf(query);
     if (filter === undefined) return [];
     const found = await services.catalog.activities.list(view.id, { ...filter, environment: environment.id });
-    const offers = { cancel: view.mayIn(environment, "cancelActivity") };
-    return found.map((activity) => representActivity(activity, offers));
+    return showAll(services, view, [environment], found);
   },
 
-  getEnvironmentActivity: async (request) => showOne(await find(request, "view")),
+  getEnvironmentActivity: async (request) => showOne(request.services, await find(request, "view")),
+  restoreEnvironmentActivity: (request) => restore(request, request.body),
   cancelEnvironmentActivity: async (request) =>
     cancel(request.services, await find(request, "cancelActivity"), request.caller),
   getEnvironmentActivityLog: async (request) => logOf(request, await find(request, "view")),
@@ -98,8 +97,8 @@ const listOf = <T>(values: T | readonly T[] | undefined): readonly T[] =>
 
 interface Found {
   readonly view: ProjectView;
+  readonly environment: CatalogEnvironment;
   readonly activity: Activity;
-  readonly mayCancel: boolean;
 }
 
 interface FindRequest {
@@ -117,11 +116,69 @@ async function find(request: FindRequest, action: EnvironmentAction): Promise<Fo
     throw new HoldfastError("ACTIVITY_NOT_FOUND", `There is no activity ${JSON.stringify(parameters.activity)} here.`);
   }
   const { environment } = await caller.environment(parameters.project, activity.environment, action);
-  return { view, activity, mayCancel: view.mayIn(environment, "cancelActivity") };
+  return { view, environment, activity };
 }
 
-const showOne = ({ activity, mayCancel }: Found): Result<Operations["getActivity"]> =>
-  representActivity(activity, { cancel: mayCancel });
+async function showOne(
+  services: ApiServices,
+  { view, environment, activity }: Found,
+): Promise<Result<Operations["getActivity"]>> {
+  const [shown] = await showAll(services, view, [environment], [activity]);
+  if (shown === undefined) throw new TypeError("One activity is shown as one.");
+  return shown;
+}
+
+/** @param environments those of the activities; what can be done with others' is not offered */
+async function showAll(
+  services: ApiServices,
+  view: ProjectView,
+  environments: readonly CatalogEnvironment[],
+  activities: readonly Activity[],
+): Promise<Result<Operations["listActivities"]>> {
+  const byId = new Map(environments.map((environment) => [environment.id, environment]));
+  const made = activities.map(backupMadeBy);
+  const backups = await services.catalog.backupsOf(
+    view.id,
+    made.filter((id) => id !== undefined),
+  );
+  return activities.map((activity, index) => {
+    const environment = byId.get(activity.environment);
+    const id = made[index];
+    const backup = id === undefined ? undefined : backups.get(id);
+    return representActivity(activity, {
+      cancel: environment !== undefined && view.mayIn(environment, "cancelActivity"),
+      restore:
+        backup !== undefined &&
+        isRestorable(backup) &&
+        environment?.declared === true &&
+        view.mayIn(environment, "restore"),
+    });
+  });
+}
+
+/** The backup that an activity has made; undefined if it is none that does, or has failed. */
+function backupMadeBy({ type, result, payload }: Activity): BackupId | undefined {
+  const name = payload["backup_name"];
+  return type === "environment.backup" && result === "success" && typeof name === "string"
+    ? (name as BackupId)
+    : undefined;
+}
+
+async function restore(request: FindRequest, input: RestoreInput): Promise<Result<Operations["restoreActivity"]>> {
+  const { environment, activity } = await find(request, "restore");
+  const backup = backupMadeBy(activity);
+  if (backup === undefined) {
+    throw new HoldfastError(
+      "BACKUP_NOT_FOUND",
+      `The activity ${activity.id} has made no backup that could be restored.`,
+      {
+        facts: { activity: activity.id, type: activity.type, state: activity.state },
+      },
+    );
+  }
+  const named = { project: request.parameters.project, environment: environment.id, backup };
+  return requestRestore(request.services, request.caller, named, input);
+}
 
 async function cancel(
   services: ApiServices,

@@ -1,7 +1,7 @@
 import { type BackupId, HoldfastError, newBackupId } from "../../base/index.ts";
 import type { Backup, CatalogEnvironment } from "../../control/index.ts";
-import type { environmentOperations, Operations } from "../../contract/index.ts";
-import type { ProjectView } from "../caller.ts";
+import type { environmentOperations, Operations, RestoreInput, Result } from "../../contract/index.ts";
+import type { Caller, ProjectView } from "../caller.ts";
 import type { Handler, Handlers } from "../operation-handlers.ts";
 import { accepted } from "../representation/activity-representation.ts";
 import { type BackupOffers, representBackup, representBackupDetails } from "../representation/backup-representation.ts";
@@ -67,39 +67,53 @@ export const backupHandlers: Handlers<Names> = {
     return accepted(activity, { cancel: true });
   },
 
-  restoreBackup: async ({ caller, services, parameters, body }) => {
-    const source = await caller.environment(parameters.project, parameters.environment, "restore");
-    const backup = await find(services, source.environment, parameters.backup);
-    const targetName = body.environment_name ?? source.environment.id;
-    const { view, environment } = await target(services, caller, parameters.project, targetName, body.branch_from);
-    if (!backup.restorable || backup.status !== "CREATED") {
-      throw new HoldfastError("BACKUP_NOT_RESTORABLE", `The backup ${backup.id} cannot be restored.`, {
-        facts: { backup: backup.id, status: backup.status },
-      });
-    }
-    const elsewhere = environment.id === source.environment.id ? "" : ` to ${environment.title}`;
-    const activity = await requestActivity(services, caller, view, environment, {
-      type: "environment.restore",
-      parameters: {
-        backup: backup.id,
-        source_environment: source.environment.id,
-        environment_name: environment.id,
-        restore_code: body.restore_code ?? true,
-        restore_resources: body.restore_resources ?? true,
-        resources_init: body.resources?.init ?? null,
-      },
-      // Here Upsun's clients read the environment's name.
-      payload: { backup_name: backup.id, environment: environment.id },
-      text: `${caller.user.displayName} restored the backup ${backup.id} of ${source.environment.title}${elsewhere}`,
-    });
-    return accepted(activity, { cancel: true });
-  },
+  restoreBackup: ({ caller, services, parameters, body }) => requestRestore(services, caller, parameters, body),
 };
+
+/**
+ * Asks for a restore of a backup, to its environment or to another one.
+ * @throws HoldfastError ACCESS_DENIED, BACKUP_NOT_FOUND, BACKUP_NOT_RESTORABLE, ENVIRONMENT_*, INPUT_INVALID
+ */
+export async function requestRestore(
+  services: ApiServices,
+  caller: Caller,
+  named: { readonly project: string; readonly environment: string; readonly backup: string },
+  input: RestoreInput,
+): Promise<Result<Operations["restoreBackup"]>> {
+  const source = await caller.environment(named.project, named.environment, "restore");
+  const backup = await find(services, source.environment, named.backup);
+  const targetName = input.environment_name ?? source.environment.id;
+  const { view, environment } = await target(services, caller, named.project, targetName, input.branch_from);
+  if (!isRestorable(backup)) {
+    throw new HoldfastError("BACKUP_NOT_RESTORABLE", `The backup ${backup.id} cannot be restored.`, {
+      facts: { backup: backup.id, status: backup.status },
+    });
+  }
+  const elsewhere = environment.id === source.environment.id ? "" : ` to ${environment.title}`;
+  const activity = await requestActivity(services, caller, view, environment, {
+    type: "environment.restore",
+    parameters: {
+      backup: backup.id,
+      source_environment: source.environment.id,
+      environment_name: environment.id,
+      restore_code: input.restore_code ?? true,
+      restore_resources: input.restore_resources ?? true,
+      resources_init: input.resources?.init ?? null,
+    },
+    // Here Upsun's clients read the environment's name.
+    payload: { backup_name: backup.id, environment: environment.id },
+    text: `${caller.user.displayName} restored the backup ${backup.id} of ${source.environment.title}${elsewhere}`,
+  });
+  return accepted(activity, { cancel: true });
+}
+
+/** It is there, whole, and not on its way out. */
+export const isRestorable = (backup: Backup): boolean => backup.restorable && backup.status === "CREATED";
 
 /** The environment to restore to: data of one must not come to whoever may restore the other alone. */
 async function target(
   services: ApiServices,
-  caller: Parameters<typeof create>[0]["caller"],
+  caller: Caller,
   project: string,
   name: string,
   branchFrom: string | null | undefined,

@@ -17,6 +17,11 @@ type Names = Extract<
   | "deactivateEnvironment"
   | "pauseEnvironment"
   | "resumeEnvironment"
+  | "redeployEnvironment"
+  | "branchEnvironment"
+  | "synchronizeEnvironment"
+  | "mergeEnvironment"
+  | "deleteEnvironment"
 >;
 
 export const environmentHandlers: Handlers<Names> = {
@@ -51,7 +56,46 @@ export const environmentHandlers: Handlers<Names> = {
   deactivateEnvironment: ({ caller, services, parameters }) => change(services, caller, parameters, "deactivate"),
   pauseEnvironment: ({ caller, services, parameters }) => change(services, caller, parameters, "pause"),
   resumeEnvironment: ({ caller, services, parameters }) => change(services, caller, parameters, "resume"),
+
+  redeployEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "redeploy"),
+  branchEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "branch"),
+  synchronizeEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "synchronize"),
+  mergeEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "merge"),
+
+  deleteEnvironment: async ({ caller, services, parameters }) => {
+    const { view, environment } = await caller.environment(parameters.project, parameters.environment, "delete");
+    await services.catalog.projects.removeEnvironment(view.id, environment.id, caller.author);
+    return { status: "OK", code: 200, _embedded: { activities: [] } };
+  },
 };
+
+/** Of Upsun's operations those that need a platform which deploys: why not, and what to do instead. */
+const unsupported = {
+  redeploy: ["This server does not deploy", "Deploy as you always do, then restart the application."],
+  branch: [
+    "This server makes no environments",
+    "Declare the environment in the server's configuration file, then restore a backup to it: backup:restore --target.",
+  ],
+  synchronize: [
+    "This server does not copy environments into each other",
+    "Make a backup of the parent and restore it: backup:restore --target, with --no-code for data only.",
+  ],
+  merge: ["This server has no Git repository", "Merge in your Git repository, then deploy."],
+} as const satisfies Partial<Record<EnvironmentAction, readonly [why: string, remedy: string]>>;
+
+/** @throws HoldfastError OPERATION_UNSUPPORTED, to those who might otherwise do it */
+async function refuse(
+  caller: Caller,
+  parameters: { readonly project: string; readonly environment: string },
+  action: keyof typeof unsupported,
+): Promise<never> {
+  const { environment } = await caller.environment(parameters.project, parameters.environment, action);
+  const [why, remedy] = unsupported[action];
+  throw new HoldfastError("OPERATION_UNSUPPORTED", `${why}: "${action}" is not possible for ${environment.id}.`, {
+    facts: { environment: environment.id, operation: action },
+    remedy,
+  });
+}
 
 type StatusChange = Extract<EnvironmentAction, "activate" | "deactivate" | "pause" | "resume">;
 

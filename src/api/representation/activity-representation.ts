@@ -6,7 +6,14 @@ import { timestamp, timestampOrNull } from "./times.ts";
 type ActivityShape = Result<Operations["getActivity"]>;
 type AcceptedShape = Result<Operations["createBackup"]>;
 
-export function representActivity(activity: Activity, offers: { readonly cancel: boolean }): ActivityShape {
+/** What a caller may do with an activity now, as far as its state lets them. */
+export interface ActivityOffers {
+  readonly cancel: boolean;
+  /** The backup that it made can be restored. */
+  readonly restore?: boolean;
+}
+
+export function representActivity(activity: Activity, offers: ActivityOffers): ActivityShape {
   const { project, id, failure, outcome, endedAt, state } = activity;
   const self = hrefs.activity(project, id);
   return {
@@ -40,12 +47,13 @@ export function representActivity(activity: Activity, offers: { readonly cancel:
       log: `${self}/log`,
       environment: hrefs.environment(project, activity.environment),
       "#cancel": offers.cancel && !hasEnded(activity) && activity.cancelRequestedAt === null && `${self}/cancel`,
+      "#restore": offers.restore === true && `${self}/restore`,
     }),
   };
 }
 
 /** What is answered to a request that goes on as an activity. */
-export function accepted(activity: Activity, offers: { readonly cancel: boolean }): AcceptedShape {
+export function accepted(activity: Activity, offers: ActivityOffers): AcceptedShape {
   return { status: "Accepted", code: 202, _embedded: { activities: [representActivity(activity, offers)] } };
 }
 

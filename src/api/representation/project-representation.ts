@@ -111,6 +111,7 @@ export function representEnvironment(
       activities: `${self}/activities`,
       "#edit": may("edit") && self,
       "#backup": may("backUp") && facts.mayBackUp && status === "active" && `${self}/backup`,
+      "#delete": !declared && view.mayIn(environment, "delete") && self,
       "#activate": may("activate") && status === "inactive" && `${self}/activate`,
       "#deactivate":
         may("deactivate") && !facts.isMain && (status === "active" || status === "paused") && `${self}/deactivate`,

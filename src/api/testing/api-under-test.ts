@@ -16,6 +16,7 @@ import {
   type Backup,
   type CatalogPlace,
   type EnvironmentType,
+  type JsonObject,
   manualBackupPolicy,
   type OpenCatalog,
   openCatalog,
@@ -71,25 +72,7 @@ export class ApiUnderTest {
     const { clock = systemClock, profile = "upsun" } = options;
     const folder = await mkdtemp(join(tmpdir(), "holdfast-api-"));
     const catalog = await openCatalog(options.catalog ?? { file: join(folder, "catalog.db") }, { clock });
-    const statuses = ["active", "inactive", "paused"] as const;
-    await catalog.projects.declare(
-      [
-        {
-          id: shop,
-          title: "Shop",
-          environments: environmentTypes.flatMap((type) =>
-            statuses.map((status) => ({
-              id: environmentOf(type, status),
-              title: `${type} & ${status}`,
-              type,
-              parent: undefined,
-              initialStatus: status,
-            })),
-          ),
-        },
-      ],
-      { complete: true },
-    );
+    await declareShop(catalog);
     const log: LogLine[] = [];
     const keep =
       (level: string) =>
@@ -107,16 +90,39 @@ export class ApiUnderTest {
             : {
                 profile,
                 storage: "disk",
-                environment: (id) => ({
-                  hasGateway: !id.includes("development"),
-                  hasCode: true,
-                  manualBackups: manualBackupPolicy(profile, id.replace(/-.*/, "") as EnvironmentType),
-                }),
+                environment: (id) => {
+                  const type = environmentTypes.find((one) => id === one || id.startsWith(`${one}-`));
+                  return type === undefined
+                    ? undefined
+                    : {
+                        hasGateway: type !== "development",
+                        hasCode: true,
+                        manualBackups: manualBackupPolicy(profile, type),
+                      };
+                },
               },
       },
       { host: "127.0.0.1", port: 0, trustedProxies: options.trustedProxies ?? [] },
     );
     return new ApiUnderTest(folder, catalog, server, log);
+  }
+
+  /** As the configuration has it: what else there is is not in it any more. */
+  declareShop(): Promise<void> {
+    return declareShop(this.catalog);
+  }
+
+  /** As a worker does: the activity, whatever waits before it, is complete. */
+  async complete(id: string, payload: JsonObject = {}): Promise<void> {
+    const { queue } = this.catalog;
+    const worker = { id: "the test", place: "here", serves: () => true };
+    for (;;) {
+      const claim = await queue.claim(worker, { leaseMs: 30_000, limits: { inProject: 9, inStorage: 9 } });
+      if (claim === undefined) throw new RangeError(`no activity ${id} waits`);
+      const isIt = claim.activity.id === id;
+      await queue.end(claim, { result: "success", outcome: "done", ...(isIt ? { payload } : {}) });
+      if (isIt) return;
+    }
   }
 
   async stop(): Promise<void> {
@@ -185,6 +191,28 @@ export class ApiUnderTest {
       json: isJson && text !== "" ? (JSON.parse(text) as unknown) : undefined,
     };
   }
+}
+
+async function declareShop(catalog: OpenCatalog): Promise<void> {
+  const statuses = ["active", "inactive", "paused"] as const;
+  await catalog.projects.declare(
+    [
+      {
+        id: shop,
+        title: "Shop",
+        environments: environmentTypes.flatMap((type) =>
+          statuses.map((status) => ({
+            id: environmentOf(type, status),
+            title: `${type} & ${status}`,
+            type,
+            parent: undefined,
+            initialStatus: status,
+          })),
+        ),
+      },
+    ],
+    { complete: true },
+  );
 }
 
 export const environmentOf = (

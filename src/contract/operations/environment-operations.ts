@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Operation } from "../operation.ts";
 import { accepted, activity, activityResult, activityState, logLine } from "../shapes/activity.ts";
 import { backup, backupDetails, backupInput, restoreInput } from "../shapes/backup.ts";
-import { activateInput, environment, environmentPatch } from "../shapes/project.ts";
+import { activateInput, deletedEnvironment, environment, environmentPatch } from "../shapes/project.ts";
 import { named, timestamp } from "../shapes/shape.ts";
 
 const environmentPath = "/projects/{project}/environments/{environment}";
@@ -134,6 +134,38 @@ export const environmentOperations = {
     audience: "signed-in",
     answer: acceptedAnswer,
   },
+  redeployEnvironment: {
+    path: `${environmentPath}/redeploy`,
+    method: "POST",
+    summary: "Never possible: this server does not deploy",
+    tag: "environments",
+    audience: "signed-in",
+    answer: acceptedAnswer,
+  },
+  branchEnvironment: {
+    path: `${environmentPath}/branch`,
+    method: "POST",
+    summary: "Never possible: environments are declared in the server's configuration",
+    tag: "environments",
+    audience: "signed-in",
+    answer: acceptedAnswer,
+  },
+  synchronizeEnvironment: {
+    path: `${environmentPath}/synchronize`,
+    method: "POST",
+    summary: "Never possible: restore a backup of the parent instead",
+    tag: "environments",
+    audience: "signed-in",
+    answer: acceptedAnswer,
+  },
+  mergeEnvironment: {
+    path: `${environmentPath}/merge`,
+    method: "POST",
+    summary: "Never possible: this server has no Git repository",
+    tag: "environments",
+    audience: "signed-in",
+    answer: acceptedAnswer,
+  },
   listEnvironmentActivities: {
     path: `${environmentPath}/activities`,
     method: "GET",
@@ -157,6 +189,15 @@ export const environmentOperations = {
     summary: "Cancel an environment's activity; what it began is undone",
     tag: "activities",
     audience: "signed-in",
+    answer: acceptedAnswer,
+  },
+  restoreEnvironmentActivity: {
+    path: `${environmentPath}/activities/{activity}/restore`,
+    method: "POST",
+    summary: "Restore the backup that an environment's activity made; older clients do",
+    tag: "activities",
+    audience: "signed-in",
+    body: restoreInput,
     answer: acceptedAnswer,
   },
   getEnvironmentActivityLog: {
@@ -185,6 +226,14 @@ export const environmentOperations = {
     body: environmentPatch,
     answer: acceptedAnswer,
   },
+  deleteEnvironment: {
+    path: environmentPath,
+    method: "DELETE",
+    summary: "Take an environment out of the catalog that the configuration no longer has and that has no backups",
+    tag: "environments",
+    audience: "signed-in",
+    answer: { status: 200, shape: deletedEnvironment },
+  },
   listActivities: {
     path: "/projects/{project}/activities",
     method: "GET",
@@ -208,6 +257,15 @@ export const environmentOperations = {
     summary: "Cancel an activity; what it began is undone",
     tag: "activities",
     audience: "signed-in",
+    answer: acceptedAnswer,
+  },
+  restoreActivity: {
+    path: "/projects/{project}/activities/{activity}/restore",
+    method: "POST",
+    summary: "Restore the backup that an activity made; older clients do",
+    tag: "activities",
+    audience: "signed-in",
+    body: restoreInput,
     answer: acceptedAnswer,
   },
   getActivityLog: {

@@ -73,6 +73,16 @@ export const environmentPatch = named(
   }),
 );
 
+/** Nothing goes on after it. */
+export const deletedEnvironment = named(
+  "DeletedEnvironment",
+  z.strictObject({
+    status: z.string(),
+    code: z.int(),
+    _embedded: z.strictObject({ activities: z.array(z.never()) }),
+  }),
+);
+
 export const activateInput = named(
   "ActivateInput",
   z.strictObject({

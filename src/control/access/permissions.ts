@@ -36,6 +36,12 @@ export const environmentActions = {
   pause: "admin",
   resume: "admin",
   cancelActivity: "admin",
+  delete: "admin",
+  // What a server that does not deploy cannot do, by Upsun's roles.
+  branch: "viewer",
+  redeploy: "contributor",
+  synchronize: "contributor",
+  merge: "contributor",
 } as const satisfies Record<string, EnvironmentRole>;
 
 export type EnvironmentAction = keyof typeof environmentActions;

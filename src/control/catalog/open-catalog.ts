@@ -1,4 +1,4 @@
-import type { Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
+import type { BackupId, Clock, EnvironmentId, ProjectId } from "../../base/index.ts";
 import type { ActivityQueue } from "../activities/activity-queue.ts";
 import type { Access } from "../access/access.ts";
 import type { ActivityStore } from "../activities/activity-store.ts";
@@ -19,6 +19,8 @@ export interface EnvironmentStates {
 export interface OpenCatalog extends Catalog, BackupStates, EnvironmentStates {
   /** The newest complete backup of an environment. */
   latestBackup(project: ProjectId, environment: EnvironmentId): Promise<Backup | undefined>;
+  /** Those of these backups that there are. */
+  backupsOf(project: ProjectId, ids: readonly BackupId[]): Promise<ReadonlyMap<BackupId, Backup>>;
   readonly access: Access;
   readonly activities: ActivityStore;
   readonly projects: ProjectStore;

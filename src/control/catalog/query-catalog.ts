@@ -72,6 +72,19 @@ export class QueryCatalog implements OpenCatalog {
     });
   }
 
+  backupsOf(project: ProjectId, ids: readonly BackupId[]): Promise<ReadonlyMap<BackupId, Backup>> {
+    if (ids.length === 0) return Promise.resolve(new Map());
+    return this.#database.use(async (queries) => {
+      const rows = await queries
+        .selectFrom("backups")
+        .select(["record", "status", "updated_at"])
+        .where("project", "=", project)
+        .where("id", "in", ids)
+        .execute();
+      return new Map(rows.map(backupOf).map((backup) => [backup.id, backup]));
+    });
+  }
+
   setStatus(project: ProjectId, id: BackupId, status: Backup["status"]): Promise<void> {
     return this.#database.use(async (queries) => {
       await queries

@@ -1,4 +1,4 @@
-import type { EnvironmentId, ProjectId } from "../../base/index.ts";
+import { type EnvironmentId, HoldfastError, type ProjectId } from "../../base/index.ts";
 import type { EnvironmentStatus, EnvironmentType } from "../../engine/index.ts";
 import type { Actor, JsonValue } from "../activities/activity.ts";
 import { writeAuditEntry } from "../access/audit-trail.ts";
@@ -120,6 +120,39 @@ export class ProjectStore {
     });
   }
 
+  /**
+   * Takes an environment out of the catalog that is in the configuration no longer and has nothing left.
+   * @throws HoldfastError ENVIRONMENT_NOT_FOUND, ENVIRONMENT_IN_USE
+   */
+  removeEnvironment(project: ProjectId, id: EnvironmentId, author: Actor): Promise<void> {
+    return this.#database.change(async (queries) => {
+      const row = await queries
+        .deleteFrom("environments")
+        .where("project", "=", project)
+        .where("id", "=", id)
+        .returning("declared")
+        .executeTakeFirst();
+      if (row === undefined) {
+        throw new HoldfastError("ENVIRONMENT_NOT_FOUND", `The project ${project} has no environment "${id}".`, {
+          facts: { project, environment: id },
+        });
+      }
+      const inUse = row.declared === 1 ? "is in the server's configuration" : await whatIsLeft(queries, project, id);
+      if (inUse !== undefined) {
+        throw new HoldfastError("ENVIRONMENT_IN_USE", `The environment ${id} ${inUse}, so it is not deleted.`, {
+          facts: { project, environment: id },
+          remedy:
+            "Delete its backups, take it out of the configuration file and start the server again, in this order.",
+        });
+      }
+      await writeAuditEntry(queries, await this.#database.nowMs(queries), author, {
+        action: "environment.delete",
+        project,
+        environment: id,
+      });
+    });
+  }
+
   /** What was set for the project by key; what was not is for the configuration and the profile to say. */
   settings(project: ProjectId): Promise<ReadonlyMap<string, JsonValue>> {
     return this.#database.use(async (queries) => {
@@ -166,6 +199,14 @@ export class ProjectStore {
       return settings;
     });
   }
+}
+
+async function whatIsLeft(queries: CatalogQueries, project: ProjectId, id: EnvironmentId): Promise<string | undefined> {
+  const inEnvironment = (table: "backups" | "activities") =>
+    queries.selectFrom(table).select("id").where("project", "=", project).where("environment", "=", id).limit(1);
+  if ((await inEnvironment("backups").executeTakeFirst()) !== undefined) return "has backups";
+  const open = await inEnvironment("activities").where("ended_at", "is", null).executeTakeFirst();
+  return open === undefined ? undefined : "has activities that have not ended";
 }
 
 async function declareProject(queries: CatalogQueries, project: DeclaredProject, now: number): Promise<void> {

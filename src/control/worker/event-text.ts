@@ -22,6 +22,8 @@ export function eventText(event: EngineEvent): string | undefined {
       return `${event.source}: exchanged in ${formatDuration(event.report.durationMs)}`;
     case "stored":
       return `${event.source}: ${event.files} files, ${formatBytes(event.bytes)}`;
+    case "replaced":
+      return `replaced the older backup ${event.backup} of ${event.createdAt.toISOString().replace(/\.\d+Z$/, "Z")}`;
     case "recovered":
       return `recovered an interrupted ${event.operation}: ${event.outcome}`;
     case "warning":

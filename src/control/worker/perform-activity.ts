@@ -9,6 +9,7 @@ import {
 import {
   createBackup,
   deleteBackup,
+  type EngineEvent,
   type EnvironmentStatus,
   recoverInterrupted,
   restoreBackup,
@@ -47,7 +48,12 @@ export async function performActivity(claim: Claim, site: OpenSite): Promise<Per
   switch (activity.type) {
     case "environment.backup": {
       const expiresAt = expiryOf(parameters, site);
-      const backup = await createBackup(site.context, site.environment, {
+      const replaced: BackupId[] = [];
+      const onEvent = (event: EngineEvent): void => {
+        if (event.type === "replaced") replaced.push(event.backup);
+        site.context.onEvent(event);
+      };
+      const backup = await createBackup({ ...site.context, onEvent }, site.environment, {
         id: text(activity.payload, "backup_name") as BackupId,
         operation: activity.id,
         live: parameters["safe"] !== true,
@@ -58,7 +64,7 @@ export async function performActivity(claim: Claim, site: OpenSite): Promise<Per
         message:
           `The backup ${backup.id} is complete: ${formatBytes(backup.sizeBytes)} in ${formatDuration(backup.durationMs)}, ` +
           `${formatBytes(backup.written.bytesNew)} new, ${formatBytes(backup.written.bytesStored)} stored.`,
-        payload: { warnings: backup.warnings.length },
+        payload: { warnings: backup.warnings.length, replaced },
       };
     }
     case "environment.backup.delete": {
