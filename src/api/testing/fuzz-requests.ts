@@ -35,13 +35,13 @@ const leaks = /\n\s+at .+:\d+|node_modules|file:\/\/|\.ts:\d+|\/tmp\/|catalog\.d
  */
 export async function fuzzApi(api: ApiUnderTest, seed: number, requests: number): Promise<FuzzReport> {
   const random = seededRandom(seed);
-  const { tokens, ids } = await prepare(api);
+  const tokens = await prepare(api);
+  let ids: KnownIds = { backup: [], user: [], token: [], activity: [] };
   const statuses: Record<string, number> = {};
   const problems: string[] = [];
   let slowestMs = 0;
   for (let run = 0; run < requests; run += 1) {
-    // Those that have ended are no longer offered for anything, and too many that have not would refuse all others.
-    if (run % 250 === 0) ids.activity = await newActivities(api);
+    if (run % 250 === 0) ids = await renew(api, run);
     const request = requestOf(random, tokens, ids);
     const startMs = performance.now();
     const answer = await send(api.server.url, request);
@@ -63,35 +63,28 @@ interface KnownIds {
   readonly backup: readonly string[];
   readonly user: readonly string[];
   readonly token: readonly string[];
-  activity: readonly string[];
+  readonly activity: readonly string[];
 }
 
-/** Users of several roles, and things that exist. */
-async function prepare(api: ApiUnderTest): Promise<{ readonly tokens: readonly string[]; readonly ids: KnownIds }> {
-  const main = environmentOf("production");
-  const backups = await Promise.all([api.backup(main), api.backup(main), api.backup(main)]);
+/** Access tokens of users with several roles. */
+async function prepare(api: ApiUnderTest): Promise<readonly string[]> {
   const users = [
     await api.user("fuzz-root", [], true),
     await api.user("fuzz-admin", ["admin"]),
     await api.user("fuzz-viewer", ["viewer", "staging:admin"]),
     await api.user("fuzz-stranger"),
   ];
-  const tokens = await Promise.all(users.map((user) => api.tokenOf(user)));
-  const apiTokens = await Promise.all(users.map((user) => api.catalog.access.apiTokens.list(user.id)));
-  return {
-    tokens,
-    ids: {
-      backup: backups.map(({ id }) => id),
-      user: users.map(({ id }) => id),
-      token: apiTokens.flat().map(({ id }) => id),
-      activity: [],
-    },
-  };
+  return Promise.all(users.map((user) => api.tokenOf(user)));
 }
 
-/** Ends all that have not, and makes a few. */
-async function newActivities({ catalog }: ApiUnderTest): Promise<readonly string[]> {
+/** Things that exist, to be changed and deleted. Activities that are open end: too many of them would refuse all others. */
+async function renew(api: ApiUnderTest, run: number): Promise<KnownIds> {
+  const { catalog } = api;
   for (const { id } of await catalog.activities.listOpen(shop)) await catalog.activities.cancel(shop, id, author);
+  const main = environmentOf("production");
+  const backups = await Promise.all([api.backup(main), api.backup(main), api.backup(main)]);
+  const user = await api.user(`fuzz-${run}`, ["viewer"]);
+  const token = await catalog.access.apiTokens.create(user.id, "fuzz", author);
   const made = await Promise.all(
     (["production", "staging"] as const).map((type) =>
       catalog.activities.create(
@@ -108,7 +101,12 @@ async function newActivities({ catalog }: ApiUnderTest): Promise<readonly string
       ),
     ),
   );
-  return made.map(({ activity }) => activity.id);
+  return {
+    backup: backups.map(({ id }) => id),
+    user: [user.id],
+    token: [token.id],
+    activity: made.map(({ activity }) => activity.id),
+  };
 }
 
 const names = Object.keys(operations) as OperationName[];
@@ -157,14 +155,15 @@ function parameterOf(random: Random, parameter: string, ids: KnownIds): string {
 
 function queryOf(random: Random, name: OperationName): string {
   const { query } = operations[name] as Operation;
-  if (random.chance(query === undefined ? 0.9 : 0.3)) return "";
+  const isLog = name.endsWith("Log");
+  if (random.chance(query === undefined ? 0.9 : 0.3)) return isLog ? "?max_delay=0" : "";
   const keys = [...Object.keys(query?.shape ?? {}), "__proto__", "x[]", hostileText(random)];
   const pairs = Array.from({ length: random.below(4) }, () => {
     const value = random.pick(["0", "-1", "1e308", "NaN", "", "2026-11-21T04:12:00Z", "pending", hostileText(random)]);
     return `${encodeURIComponent(wellFormed(random.pick(keys)))}=${encodeURIComponent(wellFormed(value))}`;
   });
   // Followed until the activity ends, a log would not end here.
-  if (name.endsWith("Log")) pairs.push("max_delay=0");
+  if (isLog) pairs.push("max_delay=0");
   return `?${pairs.join("&")}`;
 }
 
