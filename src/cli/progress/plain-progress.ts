@@ -62,6 +62,9 @@ export class PlainProgress implements ProgressDisplay {
       case "stored":
         this.#details.push(storedText(event));
         break;
+      case "replaced":
+        // The command says so at its end.
+        break;
       case "recovered":
         this.#write(`recover: ${event.operation}: ${event.outcome}`);
         break;

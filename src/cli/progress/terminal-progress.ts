@@ -76,6 +76,9 @@ export class TerminalProgress implements ProgressDisplay {
       case "stored":
         this.#details.push(storedText(event));
         break;
+      case "replaced":
+        // The command says so at its end.
+        break;
       case "recovered":
         this.#line(`  ${phaseTitles.recover.padEnd(8)} ${event.operation}: ${event.outcome}`);
         break;
