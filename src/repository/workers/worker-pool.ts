@@ -4,9 +4,11 @@ import { HoldfastError, throwIfAborted } from "../../base/index.ts";
 import type { Answer, FinishedPack, Job, JobKind, JobResults, Order, Request, SessionSetup } from "./protocol.ts";
 import { fromPortable } from "./protocol.ts";
 import { keepMemorySmall } from "./small-memory.ts";
+import { stripTypesSafely } from "./stripped-types.ts";
 
 // Sources are run as they are, or compiled: the worker's file has the ending of this one.
-const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
+const isSource = import.meta.url.endsWith(".ts");
+const workerFile = new URL(isSource ? "./worker-main.ts" : "./worker-main.js", import.meta.url);
 
 /** Its jobs leave little behind: the default of a young generation of 48 MB is memory for nothing. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 } as const;
@@ -138,6 +140,7 @@ export class WorkerPool {
   /** Starts a thread that knows all sessions there are. */
   #startOne(): void {
     keepMemorySmall();
+    if (isSource) stripTypesSafely();
     // Files that a worker opens for reuse are closed by this thread: at its end it must not close their numbers.
     const options = { name: "holdfast-repository", execArgv: [], trackUnmanagedFds: false, resourceLimits };
     const worker = new Worker(this.#program, options);
