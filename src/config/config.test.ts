@@ -224,6 +224,9 @@ projects:
     const text = `${head}      main: { type: production }\n      staging: { type: staging, parent: mian }\n`;
     expect(problemsOf(text)).toMatch(/:11:41: .*there is no environment "mian"; did you mean "main"\?/);
     expect(problemsOf(text.replace("mian", "staging"))).toMatch(/not its own ancestor/);
+    // Another machine's, where several have one catalog.
+    const common = `server: { catalog: "postgresql://u@db/catalog" }\n${text}`;
+    expect(parse(common).projects[0]?.environments[1]?.parent).toBe("mian");
     expect(problemsOf(whole.replace("required: 1", "required: 3"))).toMatch(/3 replicas are required, there are 2/);
     expect(problemsOf(whole.replace("name: eu", "name: disk"))).toMatch(/another replica is named disk/);
     expect(problemsOf(whole.replace("/srv/shop/var }", "/srv/shop/public/media }"))).toMatch(/another mount is/);

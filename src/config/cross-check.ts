@@ -36,7 +36,9 @@ export function crossCheck(document: ConfigDocument, data: ConfigData): ConfigPr
     for (const [name, environment] of Object.entries(project.environments)) {
       const path = [...projectPath, "environments", name];
       const { parent } = environment;
-      if (parent !== undefined && !names.includes(parent)) {
+      // With a common catalog it may be an environment that only another machine's file has.
+      const known = parent === undefined || names.includes(parent) || data.server?.catalog !== undefined;
+      if (!known) {
         const others = names.filter((other) => other !== name);
         report([...path, "parent"], `there is no environment "${parent}"${suggestion(parent, others)}`);
       } else if (parent !== undefined && isOwnAncestor(project.environments, name)) {

@@ -1,9 +1,10 @@
-import { closeSync, existsSync, lstatSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { HoldfastError } from "../base/index.ts";
 import type { ContentReader, EntryMetadata, FileProperties, FileStamp, StoredContent } from "../component/index.ts";
 import { generatedMetadata } from "../component/index.ts";
 import { splitLastName } from "./directory-chain.ts";
 import { LoopBreather } from "./event-loop.ts";
+import { pathExists } from "./path-exists.ts";
 import { setModificationTime, syncFileSystem } from "./posix/files.ts";
 import { mappedFiles } from "./posix/mapped-files.ts";
 import { MetadataWriter } from "./write-metadata.ts";
@@ -113,7 +114,7 @@ export interface RenewOptions {
  * @throws HoldfastError REPOSITORY_*, STORAGE_*; what `checkDeadline` throws; system errors
  */
 export async function renewTouched(options: RenewOptions): Promise<number> {
-  if (!existsSync(options.list)) return 0;
+  if (!pathExists(options.list)) return 0;
   const { staged } = options;
   const mapped = mappedFiles(options.live);
   const breather = new LoopBreather();

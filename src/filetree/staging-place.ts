@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { base32, HoldfastError, type OperationId, systemErrorCode } from "../base/index.ts";
+import { assertMayChange } from "./posix/files.ts";
 import { mountPoints } from "./posix/mount-points.ts";
 
 /** Where a restore puts what it stages, and the tree that it will be exchanged with. Paths are absolute, without links. */
@@ -56,7 +57,7 @@ function canRename(root: string): boolean {
     if (mountPoints().includes(Buffer.from(root).toString("latin1"))) return false;
   }
   try {
-    accessSync(parent, constants.W_OK | constants.X_OK);
+    assertMayChange(Buffer.from(parent));
     return true;
   } catch (error) {
     const code = systemErrorCode(error);

@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import type { ExtendedAttribute, EntryMetadata, Warning } from "../component/index.ts";
 import { joinEntryPath } from "../component/index.ts";
+import { pathExists } from "./path-exists.ts";
 import { isStagingName, type PathFilter } from "./path-filter.ts";
 import type { EntryStat } from "./posix/directory-calls.ts";
 import { OwnerNames } from "./posix/owner-names.ts";
@@ -53,7 +54,7 @@ export function planSwap(place: StagingPlace, options: PlanSwapOptions): SwapPla
   const stagedRoot = Buffer.from(place.staged);
   const liveRoot = Buffer.from(place.root);
   const steps: SwapStep[] = [];
-  if (!existsSync(liveRoot)) {
+  if (!pathExists(liveRoot)) {
     return { steps: [{ kind: "in", path: "", staged: inodeAt(stagedRoot) }] };
   }
   if (!place.inside && !options.keepers.has("")) {

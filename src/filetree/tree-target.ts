@@ -1,10 +1,11 @@
-import { existsSync, lstatSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { lstatSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { HoldfastError, messageOf, type SourceId, systemErrorCode } from "../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../component/index.ts";
 import { readDurable, syncDirectory, writeDurably } from "./durable-file.ts";
 import { findKeepers, parentsOf } from "./keepers.ts";
 import { refuseLinksInTheWay } from "./links-in-the-way.ts";
+import { pathExists } from "./path-exists.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
 import { sharesBlocks } from "./posix/mount-points.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -183,7 +184,7 @@ export class TreeTarget implements Target {
       return;
     }
     // Gone from its place, what was staged is being removed: everything was undone before.
-    if (!existsSync(place.staged) && !existsSync(place.aside)) return;
+    if (!pathExists(place.staged) && !pathExists(place.aside)) return;
     new SwapExecution(place, plan, this.#options.exchange).backward();
   }
 
@@ -204,7 +205,7 @@ export class TreeTarget implements Target {
     const { staged, discarded } = staging.place;
     // What was being removed when a process died has to go first.
     await removeTree(Buffer.from(discarded));
-    if (existsSync(staged)) renameSync(staged, discarded);
+    if (pathExists(staged)) renameSync(staged, discarded);
     await removeTree(Buffer.from(discarded));
   }
 
@@ -227,7 +228,7 @@ export class TreeTarget implements Target {
 
 /** Whether the exchange is complete and even what was staged is being removed, or is gone. */
 const isOver = (place: StagingPlace, plan: SwapPlan): boolean =>
-  !existsSync(place.staged) && !existsSync(place.aside) && !(plan.steps[0]?.kind === "in" && plan.steps[0].path === "");
+  !pathExists(place.staged) && !pathExists(place.aside) && !(plan.steps[0]?.kind === "in" && plan.steps[0].path === "");
 
 function checkRoom(place: StagingPlace, backup: Restorable): void {
   const { bytes } = backup.description.counts;

@@ -17,6 +17,7 @@ sshd openssh-server
 ssh openssh-client
 git git
 wrk wrk
+haproxy haproxy
 strace strace
 LIST
 }

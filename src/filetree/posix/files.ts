@@ -43,6 +43,16 @@ export function renameNew(from: Buffer, to: Buffer): void {
   }
 }
 
+/**
+ * That entries of a folder may be made and renamed: asked as the process is, not as `access` does, as its real user without
+ * capabilities. @throws EACCES, EROFS
+ */
+export function assertMayChange(folder: Buffer): void {
+  if (libc.eaccess(cPath(folder), constants.W_OK | constants.X_OK) < 0) {
+    throw systemError(lastErrorCode(), "eaccess", folder);
+  }
+}
+
 /** Writes everything of the file system that holds `path` to the disk. */
 export function syncFileSystem(path: Buffer): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);

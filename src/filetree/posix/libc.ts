@@ -20,6 +20,7 @@ interface Libc {
   readonly inotifyAddWatch: (fd: number, path: Buffer, mask: number) => number;
   readonly inotifyRmWatch: (fd: number, watch: number) => number;
   readonly read: (fd: number, buffer: Buffer, size: number) => number;
+  readonly eaccess: (path: Buffer, mode: number) => number;
   readonly syncfs: (fd: number) => number;
 }
 
@@ -38,6 +39,7 @@ function load(): Libc {
       inotifyAddWatch: library.func("inotify_add_watch", "int", ["int", "void *", "uint"]),
       inotifyRmWatch: library.func("inotify_rm_watch", "int", ["int", "int"]),
       read: library.func("read", "int64", ["int", "void *", "uint64"]),
+      eaccess: library.func("eaccess", "int", ["void *", "int"]),
       syncfs: library.func("syncfs", "int", ["int"]),
     };
   } catch (error) {

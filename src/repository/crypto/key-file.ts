@@ -1,8 +1,9 @@
 import { randomBytes, scrypt } from "node:crypto";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { HoldfastError, isHoldfastError } from "../../base/index.ts";
 import { damaged, parseStoredJson, storedObject } from "../damage.ts";
 import { parseGoTime } from "../tree/go-time.ts";
+import { processUser } from "../process-user.ts";
 import { type MasterKey, openEnvelope, sealEnvelope } from "./envelope.ts";
 
 /** The cost of trying one password: memory is 128 * N * r bytes, time grows with N * r * p. */
@@ -42,7 +43,7 @@ export async function createKeyFile(
   return Buffer.from(
     JSON.stringify({
       created: createdAt.toISOString(),
-      username: userInfo().username,
+      username: processUser().username,
       hostname: hostname(),
       kdf: "scrypt",
       N,

@@ -1,8 +1,9 @@
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { damaged, parseStoredJson, storedObject } from "../damage.ts";
 import type { HexId, LockInfo } from "../repository.ts";
 import { goJsonString } from "../tree/go-text.ts";
 import { parseGoTime } from "../tree/go-time.ts";
+import { processUser } from "../process-user.ts";
 
 /** restic's rule for its locks, which it writes anew every 5 minutes: older than this, one was left behind. */
 export const resticStaleAfterMs = 30 * 60_000;
@@ -41,7 +42,7 @@ export interface LockHolder {
 
 /** The JSON of this process's lock, to be stored with `encodeUnpacked`. */
 export function encodeOwnLock(time: Date, exclusive: boolean, lease: Lease): string {
-  const { username, uid, gid } = userInfo();
+  const { username, uid, gid } = processUser();
   let json = `{"time":"${time.toISOString()}","exclusive":${exclusive},"hostname":${goJsonString(hostname())}`;
   json += `,"username":${goJsonString(username)},"pid":${process.pid}`;
   if (uid > 0) json += `,"uid":${uid}`;

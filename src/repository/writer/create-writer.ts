@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { HoldfastError, throwIfAborted } from "../../base/index.ts";
 import {
   type Entry,
@@ -17,6 +16,7 @@ import { encodeTree } from "../tree/tree-format.ts";
 import { TreeReader } from "../tree/tree-reader.ts";
 import type { UnpackedFiles } from "../unpacked-files.ts";
 import type { WorkerPool } from "../workers/worker-pool.ts";
+import { processUser } from "../process-user.ts";
 import { ContentWriter } from "./content-writer.ts";
 import { closedError, PackSaver } from "./pack-saver.ts";
 import type { ReadBack } from "./read-back.ts";
@@ -153,7 +153,7 @@ class SnapshotWriter implements RepositoryWriter {
     throwIfAborted(this.#parts.signal);
     this.#parts.confirm?.();
     const stored = { ...snapshot, programVersion };
-    const { username, uid, gid } = userInfo();
+    const { username, uid, gid } = processUser();
     const id = await files.save("snapshot", encodeSnapshot({ ...stored, username, uid, gid }));
     try {
       this.#parts.confirm?.();
