@@ -24,7 +24,7 @@ export interface RunningCommand {
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>;
 }
 
-function start(folder: string, ...args: string[]): RunningCommand {
+export function startCommand(folder: string, ...args: string[]): RunningCommand {
   const child = spawn(process.execPath, [program, ...args], {
     cwd: folder,
     env: { PATH: process.env["PATH"] ?? "", TZ: "UTC" },
@@ -102,8 +102,8 @@ export class RunningServer {
     database.close();
     await writeFile(join(folder, "holdfast.yaml"), config(port));
     const made = new RunningServer(folder, upstream);
-    await start(folder, "init").ended();
-    made.#gateway = start(folder, "gateway", "main");
+    await startCommand(folder, "init").ended();
+    made.#gateway = startCommand(folder, "gateway", "main");
     await made.#gateway.line(/The gateway of main listens/);
     await made.serve();
     return made;
@@ -130,7 +130,7 @@ export class RunningServer {
 
   /** Starts the server, again if it was stopped. */
   async serve(): Promise<void> {
-    const server = start(this.folder, "serve");
+    const server = startCommand(this.folder, "serve");
     this.#server = server;
     const [, url = ""] = await server.line(/Listening on (http:\S+)\./);
     this.url = url;

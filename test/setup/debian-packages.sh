@@ -18,6 +18,7 @@ ssh openssh-client
 git git
 wrk wrk
 haproxy haproxy
+sqlite3 sqlite3
 strace strace
 LIST
 }
