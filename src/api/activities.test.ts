@@ -74,6 +74,7 @@ describe("an activity's log", () => {
       state: "complete",
       result: "failure",
       failure_reason: "error",
+      completion_percent: 100,
       payload: { failure: { code: "TIMEOUT" } },
     });
     expect(linksOf(ended)).not.toContain("#cancel");
@@ -164,7 +165,9 @@ describe("activities", () => {
   test("are cancelled while they run, and cannot be afterwards", async () => {
     const { id } = await activity();
     const cancel = () => api.call("cancelActivity", { project: shop, activity: id }, { token });
-    expect((await cancel()).json).toMatchObject({ _embedded: { activities: [{ state: "cancelled" }] } });
+    expect((await cancel()).json).toMatchObject({
+      _embedded: { activities: [{ state: "cancelled", completion_percent: 100 }] },
+    });
     const again = await cancel();
     expect(again.status).toBe(400);
     expect((again.json as { message: string }).message).toContain("cannot be cancelled in its current state");

@@ -88,7 +88,8 @@ export class RunningServer {
     this.#upstream = upstream;
   }
 
-  static async start(): Promise<RunningServer> {
+  /** @param configuration of the shop, given the port of what stands behind the gateway of `main` */
+  static async start(configuration: (upstream: number) => string = config): Promise<RunningServer> {
     const folder = await mkdtemp(join(tmpdir(), "holdfast-server-"));
     const upstream = createServer((_request, response) => response.end("ok"));
     upstream.listen(0, "127.0.0.1");
@@ -100,7 +101,7 @@ export class RunningServer {
     const database = new DatabaseSync(join(folder, "flags.db"));
     database.exec("PRAGMA journal_mode = WAL; CREATE TABLE flag (name TEXT); INSERT INTO flag VALUES ('on')");
     database.close();
-    await writeFile(join(folder, "holdfast.yaml"), config(port));
+    await writeFile(join(folder, "holdfast.yaml"), configuration(port));
     const made = new RunningServer(folder, upstream);
     await startCommand(folder, "init").ended();
     made.#gateway = startCommand(folder, "gateway", "main");

@@ -1,16 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RunningServer } from "./running-server.ts";
+import { type Outcome, RunningServer } from "./running-server.ts";
+import { runProgram, upsunEnvironment, upsunProgram } from "./upsun.ts";
 
 // Upsun's own CLI, unmodified, against `holdfast serve`: every command of backups, activities and environments, and project:curl.
-
-const upsun = join(dirname(createRequire(import.meta.url).resolve("@upsun/cli-linux-x64/package.json")), "bin/upsun");
 
 let server: RunningServer;
 let home: string;
@@ -31,41 +26,9 @@ afterAll(async () => {
   await rm(home, { recursive: true });
 });
 
-interface Outcome {
-  readonly exit: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** One command line; the project is named in it where it has to be. */
-async function cli(token: string, ...args: readonly string[]): Promise<Outcome> {
-  const child = spawn(upsun, args, {
-    cwd: home,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      HOME: home,
-      PATH: "/usr/bin:/bin",
-      TZ: "UTC",
-      COLUMNS: "200",
-      UPSUN_CLI_HOME: home,
-      UPSUN_CLI_API_URL: server.url,
-      UPSUN_CLI_AUTH_URL: server.url,
-      UPSUN_CLI_TOKEN: token,
-      UPSUN_CLI_NO_INTERACTION: "1",
-      UPSUN_CLI_UPDATES_CHECK: "0",
-      UPSUN_CLI_DISABLE_CACHE: "1",
-      UPSUN_CLI_AUTO_LOAD_SSH_CERT: "0",
-      UPSUN_CLI_API_WRITE_USER_SSH_CONFIG: "0",
-      UPSUN_CLI_API_ADD_TO_SSH_AGENT: "0",
-    },
-  });
-  const [out, err, [exit]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "close") as Promise<[number | null]>,
-  ]);
-  return { exit, out, err };
-}
+const cli = (token: string, ...args: readonly string[]): Promise<Outcome> =>
+  runProgram(upsunProgram, args, { cwd: home, env: upsunEnvironment(server.url, home, token) });
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "");
 const asAdmin = (line: string, ...more: readonly string[]): Promise<Outcome> => cli(admin, ...words(line), ...more);
@@ -120,6 +83,16 @@ describe("backups", () => {
     await done(`activity:log ${activity} -p shop`);
   });
 
+  test("replace the oldest manual one past the count, and the activity says which", async () => {
+    const oldest = await createBackup();
+    await createBackup("backup:create main -p shop --live -y");
+    const { err } = await done("backup:create main -p shop -y --live");
+    expect(err).toContain(`replaced the older backup ${oldest} of `);
+    const payload = await done("activity:get -p shop -e main -P payload");
+    expect(payload.out).toContain(oldest);
+    expect((await asAdmin(`backup:get ${oldest} -p shop -e main`)).exit).toBe(1);
+  });
+
   test("are restored: the newest if none is named, data and all", async () => {
     const id = await createBackup();
     await writeFile(join(server.folder, "media/a.txt"), "changed");
@@ -144,6 +117,16 @@ describe("backups", () => {
     expect(err).toContain("The activity succeeded:");
     expect((await asAdmin(`backup:get ${id} -p shop -e main`)).exit).toBe(1);
     expect((await asAdmin("backup:delete -p shop -e main -y")).exit).toBe(1);
+  });
+
+  test("that made one can be asked for its restore, as older clients do", async () => {
+    const id = await createBackup("backup:create main -p shop --live -y");
+    const activity = (await done("activity:get -p shop -e main -P id")).out.trim();
+    await writeFile(join(server.folder, "media/a.txt"), "changed");
+    const { out } = await done(`project:curl -p shop /activities/${activity}/restore -X POST -d {}`);
+    expect(out).toContain(`"backup":"${id}"`);
+    await done("activity:log -p shop -e main --type environment.restore");
+    expect(await readFile(join(server.folder, "media/a.txt"), "utf8")).toBe("alpha");
   });
 
   test("that fail are told with their reason", async () => {
@@ -204,6 +187,24 @@ describe("environments", () => {
     expect((await done("environment:list -p shop --format csv --no-header -c id,status --type development")).out).toBe(
       "dev,Inactive\n",
     );
+  });
+});
+
+describe("what a platform has that deploys", () => {
+  test.each([
+    ["environment:redeploy -p shop -e main -y", "Operation not available"],
+    ["environment:branch new main -p shop -y", "can't be branched"],
+    ["environment:synchronize data -p shop -e staging -y", "ynchroni"],
+    ["environment:merge staging -p shop -y", "merge"],
+  ])("%s is not available", async (line, message) => {
+    const { exit, out, err } = await asAdmin(line);
+    expect([exit, out]).toEqual([1, ""]);
+    expect(err).toContain(message);
+  });
+
+  test("is refused with what to do instead, if somebody asks for it all the same", async () => {
+    const { exit, out } = await asAdmin("environment:curl -p shop -e staging /synchronize -X POST -d {}");
+    expect([exit, JSON.parse(out)]).toMatchObject([22, { error: "OPERATION_UNSUPPORTED" }]);
   });
 });
 

@@ -31,7 +31,8 @@ export function representActivity(activity: Activity, offers: ActivityOffers): A
     completed_at: timestampOrNull(endedAt),
     cancelled_at: state === "cancelled" ? timestampOrNull(endedAt) : null,
     expires_at: null,
-    completion_percent: hasEnded(activity) && activity.result === "success" ? 100 : activity.percent,
+    // Also of a failure: by this, not by the state, Upsun's CLI knows that it need wait no longer.
+    completion_percent: hasEnded(activity) ? 100 : activity.percent,
     timings: { ...activity.timings },
     log: "",
     payload: {
