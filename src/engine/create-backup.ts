@@ -308,13 +308,18 @@ type StoredSource = StoredTree & { readonly root: Entry; readonly description: S
 /** The source's tree, and its root's own metadata, which belongs to the directory above. */
 async function storeSource(writer: RepositoryWriter, source: Source, signal: AbortSignal): Promise<StoredSource> {
   let root: Entry | undefined;
-  async function* entries(): AsyncIterable<Entry> {
-    for await (const entry of source.read(signal)) {
-      root ??= entry;
-      yield entry;
-    }
-  }
-  const tree = await writer.storeTree(entries(), signal);
+  const entries = source.read(signal)[Symbol.asyncIterator]();
+  const next = async (): Promise<IteratorResult<Entry>> => {
+    const result = await entries.next();
+    if (result.done !== true) root = result.value;
+    return result;
+  };
+  // The first only: a promise more for each entry would take as long as to encode it.
+  const iterator = {
+    next: () => (root === undefined ? next() : entries.next()),
+    return: async () => (await entries.return?.()) ?? { done: true as const, value: undefined },
+  };
+  const tree = await writer.storeTree({ [Symbol.asyncIterator]: () => iterator }, signal);
   if (root === undefined || root.path.length > 0) throw new TypeError(`${source.id} did not yield its root first.`);
   return { ...tree, root, description: source.describe() };
 }

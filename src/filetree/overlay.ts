@@ -22,6 +22,12 @@ export class Overlay {
     return this.#size;
   }
 
+  /** Whether the listing has the word on everything. */
+  get isEmpty(): boolean {
+    const { record, replaces, children } = this.#root;
+    return record === undefined && !replaces && children === undefined;
+  }
+
   /** The entry now is as the record says. A record that is no directory voids all below. */
   set(record: TreeRecord): void {
     const node = this.#node(record.path);

@@ -118,7 +118,8 @@ class TreeScan {
         if (this.#breather.due) await this.#breathe();
         if (!Buffer.isBuffer(item)) yield item;
         else if (!this.#filter.excludesIn(level.path, item)) {
-          const entry = await this.#look(level, item);
+          const looked = this.#look(level, item);
+          const entry = looked instanceof Promise ? await looked : looked;
           if (entry !== undefined) yield entry;
         }
       }
@@ -132,8 +133,8 @@ class TreeScan {
     throwIfAborted(this.#options.signal);
   }
 
-  /** What has this name in the directory, which is entered if it is one. */
-  async #look(level: Level, name: Buffer): Promise<ScannedEntry | undefined> {
+  /** What has this name in the directory. One that is a directory itself is entered, which takes a while. */
+  #look(level: Level, name: Buffer): ScannedEntry | undefined | Promise<ScannedEntry> {
     const path = joinEntryPath(level.path, name);
     let entry: ScannedEntry;
     let opened: { directory: TreeDirectory; stat: EntryStat } | undefined;

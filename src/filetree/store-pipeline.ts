@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../base/index.ts";
-import type { ContentStore, ProgressDelta, StoreFileResult } from "../component/index.ts";
+import { type ContentStore, joinEntryPath, type ProgressDelta, type StoreFileResult } from "../component/index.ts";
 import { isRacy, sameStamp, type TreeRecord } from "./tree-record.ts";
 
 const batchFiles = 256;
@@ -53,8 +53,11 @@ export class StorePipeline {
     });
   }
 
-  /** `needsBytes`: the record is of a file that the repository does not hold yet. */
-  async add(record: TreeRecord, needsBytes: boolean): Promise<void> {
+  /**
+   * `needsBytes`: the record is of a file that the repository does not hold yet. Returns what to wait for before the next
+   * record, if there is anything: most records are not worth a promise.
+   */
+  add(record: TreeRecord, needsBytes: boolean): Promise<void> | undefined {
     const batch = this.#current;
     batch.records.push(record);
     if (needsBytes) {
@@ -62,7 +65,10 @@ export class StorePipeline {
       batch.bytes += record.sizeBytes;
     }
     const full = batch.toStore.length >= batchFiles || batch.bytes >= batchBytes || batch.records.length >= 8192;
-    if (!full) return;
+    return full ? this.#startBatch() : undefined;
+  }
+
+  async #startBatch(): Promise<void> {
     this.#start();
     while (this.#inFlight.length >= batchesInFlight) await this.#finishOldest();
   }
@@ -80,7 +86,7 @@ export class StorePipeline {
     batch.startedAtMs = Date.now();
     if (batch.toStore.length > 0) {
       const files = batch.toStore.map((at) => ({
-        path: Buffer.concat([root, Buffer.from("/"), (batch.records[at] as TreeRecord).path]),
+        path: joinEntryPath(root, (batch.records[at] as TreeRecord).path),
       }));
       batch.done = store.storeFiles(files, signal).then((results) => {
         batch.results = results;

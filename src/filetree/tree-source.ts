@@ -163,9 +163,9 @@ export class TreeSource implements Source {
     };
   }
 
-  async *read(signal: AbortSignal): AsyncIterable<Entry> {
+  read(signal: AbortSignal): AsyncIterable<Entry> {
     if (this.#reading === undefined) throw new TypeError("read before freeze");
-    yield* this.#reading.entries(signal);
+    return this.#reading.entries(signal);
   }
 
   describe(): SourceDescription {

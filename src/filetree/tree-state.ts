@@ -130,6 +130,8 @@ export class TreeState {
   records(how: "expanded" | "based"): AsyncGenerator<TreeRecord> {
     const { listing, overlay, context } = this;
     if (listing === undefined) throw new TypeError("A tree has no records before its first scan.");
+    // Mostly nothing has changed since: each of these steps costs as much for an entry as reading its record.
+    if (how === "based" && overlay.isEmpty) return listing.records();
     const isWanted = (directory: Buffer): boolean => how === "expanded" || overlay.changesIn(directory);
     return overlay.merge(expandBases(listing.records(), context.previous, isWanted));
   }
@@ -157,13 +159,13 @@ export class TreeState {
         if (entry.base !== undefined) {
           this.context.progress({ expectedFiles: entry.base.files, expectedBytes: entry.base.bytes });
         }
-        if (entry.metadata.type !== "file") {
-          await pipeline.add(entry, false);
-          continue;
+        let found: TreeRecord | undefined = entry;
+        if (entry.metadata.type === "file") {
+          this.context.progress({ expectedFiles: 1, expectedBytes: entry.sizeBytes });
+          if (entry.content === undefined) found = known === undefined ? undefined : await known.find(entry);
         }
-        this.context.progress({ expectedFiles: 1, expectedBytes: entry.sizeBytes });
-        const found = entry.content === undefined ? await known?.find(entry) : entry;
-        await pipeline.add(found ?? entry, found === undefined);
+        const full = pipeline.add(found ?? entry, found === undefined);
+        if (full !== undefined) await full;
       }
       await pipeline.finish();
     } catch (error) {

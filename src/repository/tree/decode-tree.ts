@@ -68,11 +68,11 @@ function decodeMetadata(node: Readonly<Record<string, unknown>>, type: EntryType
   const user = text(node["user"], where);
   const group = text(node["group"], where);
   const xattrs = decodeXattrs(node["extended_attributes"], where);
-  const links = Number(unsigned(node["links"], where));
+  const links = unsignedNumber(node["links"], where);
   const device = unsigned(node["device"], where);
   return {
     type,
-    mode: unixMode(Number(unsigned(node["mode"], where))),
+    mode: unixMode(unsignedNumber(node["mode"], where)),
     uid: uint32(node["uid"], where),
     gid: uint32(node["gid"], where),
     ...(user === undefined ? {} : { user }),
@@ -110,7 +110,7 @@ function decodeXattrs(value: unknown, where: Where): ExtendedAttribute[] | undef
 function decodeContent(node: Readonly<Record<string, unknown>>, where: Where): StoredContent {
   const ids = node["content"];
   if (!Array.isArray(ids)) throw damaged(`The ${where()} is a file without a list of blobs.`);
-  const sizeBytes = Number(unsigned(node["size"], where));
+  const sizeBytes = unsignedNumber(node["size"], where);
   if (!Number.isSafeInteger(sizeBytes)) throw damaged(`The ${where()} has an impossible size.`);
   const blobIds = Buffer.allocUnsafeSlow(ids.length * 32);
   for (const [at, id] of (ids as readonly unknown[]).entries()) {
@@ -131,9 +131,16 @@ function unsigned(value: unknown, where: Where): bigint {
 }
 
 function uint32(value: unknown, where: Where): number {
-  const number = unsigned(value, where);
-  if (number > 0xffff_ffffn) throw damaged(`The ${where()} has an owner that is out of range.`);
-  return Number(number);
+  const number = unsignedNumber(value, where);
+  if (number > 0xffff_ffff) throw damaged(`The ${where()} has an owner that is out of range.`);
+  return number;
+}
+
+/** As `unsigned`, rounded beyond what a number holds. */
+function unsignedNumber(value: unknown, where: Where): number {
+  return typeof value === "number" && value >= 0 && Number.isSafeInteger(value)
+    ? value
+    : Number(unsigned(value, where));
 }
 
 function text(value: unknown, where: Where): string | undefined {

@@ -10,7 +10,7 @@ import type { WorkerPool } from "../workers/worker-pool.ts";
 import type { PackSaver } from "./pack-saver.ts";
 
 /** Files of a message to a worker, together: a message costs as much as a small file. */
-const filesPerJob = 32;
+const filesPerJob = 64;
 /** Chunkers (16 MiB each) kept for the next stream. */
 const keptChunkers = 2;
 const mib = 1 << 20;
