@@ -19,6 +19,7 @@ git git
 wrk wrk
 haproxy haproxy
 sqlite3 sqlite3
+systemd-analyze systemd
 strace strace
 LIST
 }
