@@ -1,11 +1,13 @@
-import type { Clock, EnvironmentId, Logger, ProjectId } from "../base/index.ts";
-import type { ManualBackupPolicy, OpenCatalog, ProfileName } from "../control/index.ts";
+import type { Clock, EnvironmentId, Logger, ProjectId, SourceId } from "../base/index.ts";
+import type { Backup, ManualBackupPolicy, OpenCatalog, ProfileName } from "../control/index.ts";
 
 /** What the configuration says of a project beyond what the catalog keeps. */
 export interface ConfiguredProject {
   readonly profile: ProfileName;
   /** Names the repository: activities on one have a common cap. */
   readonly storage: string;
+  /** Where its backups are kept, for people. */
+  readonly replicas: readonly string[];
   readonly environment: (id: EnvironmentId) => ConfiguredEnvironment | undefined;
 }
 
@@ -14,8 +16,27 @@ export interface ConfiguredEnvironment {
   readonly hasGateway: boolean;
   /** Is code deployed that backups hold? */
   readonly hasCode: boolean;
+  /** What backups of it hold, and restores bring back. */
+  readonly components: readonly SourceId[];
   /** What the profile says of manual backups. */
   readonly manualBackups: ManualBackupPolicy;
+}
+
+/** Reads what the backups hold, out of the project's repository. */
+export interface BackupContents {
+  /** Undefined if the repository does not know the backup (any more). @throws HoldfastError REPOSITORY_*, STORAGE_* */
+  sizes(
+    backup: Backup,
+    signal: AbortSignal,
+  ): Promise<
+    | {
+        readonly bytes: number;
+        readonly bytesStored: number;
+        readonly bytesUnique: number;
+        readonly bytesNew: number;
+      }
+    | undefined
+  >;
 }
 
 /** Everything that the API works on. */
@@ -24,5 +45,6 @@ export interface ApiServices {
   readonly clock: Clock;
   readonly log: Logger;
   readonly version: string;
+  readonly contents: BackupContents;
   readonly configured: (project: ProjectId) => ConfiguredProject | undefined;
 }

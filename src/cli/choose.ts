@@ -1,5 +1,7 @@
 import { type EnvironmentId, HoldfastError, type ProjectId } from "../base/index.ts";
 import type { EnvironmentType } from "../engine/index.ts";
+import type { ControlPlane, ListedEnvironment } from "./control-plane.ts";
+import type { GlobalOptions } from "./global-options.ts";
 
 const names = (list: readonly { readonly id: string }[]): string => list.map(({ id }) => id).join(", ");
 
@@ -46,13 +48,31 @@ export function chooseEnvironment<E extends { readonly id: EnvironmentId; readon
       remedy: `Environments: ${names(environments)}`,
     });
   }
+  const main = mainEnvironment(environments);
+  if (main !== undefined) return main;
   const production = environments.filter(({ type }) => type === "production");
-  const candidates = production.length > 0 ? production : environments;
-  const [only, ...others] = candidates;
-  if (only !== undefined && others.length === 0) return only;
   throw new HoldfastError(
     "INPUT_INVALID",
     `The project ${project.id} has ${production.length > 0 ? "several production environments" : "several environments and none is production"}.`,
     { remedy: `Name one with --environment: ${names(environments)}` },
   );
+}
+
+/** The plane's environment that the argument, else --environment, else the default names. @throws as `chooseEnvironment` */
+export async function planeEnvironment(
+  plane: ControlPlane,
+  options: GlobalOptions,
+  argument?: string,
+): Promise<ListedEnvironment> {
+  const environments = await plane.environments();
+  return chooseEnvironment({ id: plane.project.id, environments }, argument ?? options.environment);
+}
+
+/** The environment that is meant when none is named: the only production one, or the only one at all. */
+export function mainEnvironment<E extends { readonly type: EnvironmentType }>(
+  environments: readonly E[],
+): E | undefined {
+  const production = environments.filter(({ type }) => type === "production");
+  const [only, ...others] = production.length > 0 ? production : environments;
+  return others.length === 0 ? only : undefined;
 }

@@ -1,6 +1,7 @@
-import type { EnvironmentId, OperationId, ProjectId } from "../base/index.ts";
+import type { BackupId, EnvironmentId, OperationId, ProjectId, SourceId } from "../base/index.ts";
 import type { Activity } from "../control/index.ts";
-import type { EnvironmentStatus, EnvironmentType } from "../engine/index.ts";
+import type { Backup, EnvironmentStatus, EnvironmentType, RestoreOutline, RestoreReport } from "../engine/index.ts";
+import type { ProgressDisplay } from "./progress/progress-display.ts";
 
 /**
  * One project's environments, backups and activities, as commands work on them: in this process on the catalog and the
@@ -9,8 +10,44 @@ import type { EnvironmentStatus, EnvironmentType } from "../engine/index.ts";
 export interface ControlPlane extends AsyncDisposable {
   readonly project: { readonly id: ProjectId; readonly title: string };
 
-  /** In the order of the configuration, as far as the caller may see them. */
+  /** By id, as far as the caller may see them. */
   environments(): Promise<readonly ListedEnvironment[]>;
+
+  environmentInfo(environment: EnvironmentId): Promise<EnvironmentInfo>;
+  /** Without `wait` it may not have happened when this returns. @throws HoldfastError ENVIRONMENT_*, ACCESS_DENIED */
+  changeStatus(environment: ListedEnvironment, change: StatusChange, run: Run): Promise<"changed" | "requested">;
+
+  /** Newest first. @throws HoldfastError ACCESS_DENIED, REPOSITORY_MISSING before `init` */
+  backups(environment: EnvironmentId): Promise<readonly ListedBackup[]>;
+  /** Of backups that were begun in the background of this machine and are not complete; for people. */
+  backgroundNotes(): Promise<readonly string[]>;
+  /**
+   * The backup of an id; without one, and for "latest", the newest that passes `accept`.
+   * @throws HoldfastError BACKUP_NOT_FOUND, ACCESS_DENIED
+   */
+  findBackup(
+    environment: EnvironmentId,
+    wanted: string | undefined,
+    accept?: (backup: Backup) => boolean,
+  ): Promise<ListedBackup>;
+  /** What it takes in the repository; null if that does not know it. @throws HoldfastError REPOSITORY_*, STORAGE_* */
+  backupSizes(backup: Backup): Promise<BackupSizes | null>;
+
+  /** What a backup would do. @throws what `createBackup` refuses with */
+  planBackup(environment: ListedEnvironment, options: { readonly live: boolean }): Promise<BackupPlan>;
+  /** @throws HoldfastError ENVIRONMENT_*, MANUAL_BACKUP_FORBIDDEN, ACCESS_DENIED, and what a backup fails with */
+  createBackup(
+    environment: ListedEnvironment,
+    options: { readonly live: boolean },
+    run: Run,
+  ): Promise<ListedBackup | Started>;
+  /** Without `wait` it may not have happened when this returns. */
+  deleteBackup(environment: ListedEnvironment, backup: BackupId, run: Run): Promise<"deleted" | "requested">;
+
+  /** What a restore would do. @throws what `restore` refuses with before it begins */
+  planRestore(request: RestoreRequest): Promise<RestorePlan>;
+  /** @throws HoldfastError ENVIRONMENT_*, BACKUP_*, SOURCE_NOT_FOUND, ACCESS_DENIED, and what a restore fails with */
+  restore(request: RestoreRequest, run: Run): Promise<RestoreReport | Started>;
 
   /** Newest first. @throws HoldfastError ENVIRONMENT_NOT_FOUND, ACCESS_DENIED */
   activities(filter: ActivityListFilter): Promise<readonly ListedActivity[]>;
@@ -28,6 +65,74 @@ export interface ListedEnvironment {
   readonly type: EnvironmentType;
   readonly status: EnvironmentStatus;
   readonly parent: EnvironmentId | undefined;
+}
+
+export interface EnvironmentInfo extends ListedEnvironment {
+  readonly createdAt: Date | null;
+  readonly updatedAt: Date | null;
+  readonly lastBackupAt: Date | null;
+  /** Of the newest backup's code. */
+  readonly headCommit: string | null;
+  readonly isMain: boolean;
+  readonly hasCode: boolean;
+}
+
+export type StatusChange = "activate" | "pause" | "resume" | "deactivate";
+
+/** How long work is done. */
+export interface Run {
+  /** False to return as soon as it goes on without this process. */
+  readonly wait: boolean;
+  readonly progress: ProgressDisplay;
+}
+
+/** Work that goes on without this process: in another one that writes a log, or as a server's activity. */
+export interface Started {
+  readonly kind: "started";
+  /** Of a backup. */
+  readonly backup: BackupId | undefined;
+  readonly log: string | undefined;
+  readonly activity: OperationId | undefined;
+}
+
+export const isStarted = (outcome: object): outcome is Started => "kind" in outcome && outcome.kind === "started";
+
+export interface ListedBackup extends Backup {
+  /** Where it is kept. */
+  readonly replicas: readonly string[];
+}
+
+/** Bytes, as `repo:stats` explains them. */
+export interface BackupSizes {
+  readonly bytes: number;
+  readonly bytesStored: number;
+  readonly bytesUnique: number;
+  readonly bytesNew: number;
+}
+
+export interface BackupPlan {
+  /** The manual backups that go once the new one is complete. */
+  readonly replaces: readonly Backup[];
+  /** How many manual ones are kept. */
+  readonly manualCount: number | undefined;
+  readonly profile: string;
+}
+
+export interface RestoreRequest {
+  readonly backup: BackupId;
+  /** The backup's own environment. */
+  readonly origin: ListedEnvironment;
+  readonly target: ListedEnvironment;
+  /** The target is made from this one, if it is not there. */
+  readonly branchFrom: EnvironmentId | undefined;
+  readonly noCode: boolean;
+  readonly only: readonly { readonly source: SourceId; readonly path?: string }[] | undefined;
+  /** Absolute path of a folder on this machine to write into, instead of the environment. */
+  readonly into: string | undefined;
+}
+
+export interface RestorePlan extends RestoreOutline {
+  readonly hasGateway: boolean;
 }
 
 /** What is left out does not matter. */

@@ -9,18 +9,19 @@ import { namedServer, serverOnState } from "./online/server-choice.ts";
 /**
  * The project that the command means: of the server that HOLDFAST_SERVER names, else of the server that runs on the
  * configuration's state, else in this process.
- * @param options `needsRepository`: of one in this process, opened beside everything else
+ * @param options `needsRepository`: of one in this process, opened beside everything else; `besideServer`: in this process
+ *   also where a server runs on the state
  * @throws HoldfastError SERVER_*, SIGN_IN_*, CONFIG_INVALID, PROJECT_NOT_FOUND, REPOSITORY_MISSING, STATE_UNUSABLE
  */
 export async function openControlPlane(
   invocation: Invocation,
-  options: { readonly needsRepository?: boolean } = {},
+  options: { readonly needsRepository?: boolean; readonly besideServer?: boolean } = {},
 ): Promise<ControlPlane> {
   // What another process has begun here goes on here.
   if (invocation.host.backgroundName !== undefined) {
     return new LocalControlPlane(await Session.open(invocation, options));
   }
-  const found = await findServer(invocation);
+  const found = await findServer(invocation, options);
   if (found.client !== undefined) return remote(invocation, found.client);
   return new LocalControlPlane(await Session.open(invocation, { ...options, config: found.config }));
 }
@@ -39,11 +40,12 @@ export async function openServer(
 /** The server, or the configuration that none runs on. */
 async function findServer(
   invocation: Invocation,
+  { besideServer = false }: { readonly besideServer?: boolean } = {},
 ): Promise<{ readonly client: ApiClient } | { readonly client: undefined; readonly config: Config }> {
   const named = await namedServer(invocation);
   if (named !== undefined) return { client: named };
   const config = await openConfig(invocation);
-  const local = await serverOnState(invocation, config);
+  const local = besideServer ? undefined : await serverOnState(invocation, config);
   return local === undefined ? { client: undefined, config } : { client: local };
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Clock } from "../base/index.ts";
+import { type Clock, throwIfAborted } from "../base/index.ts";
 import { type ApiClient, isPassing } from "./api-client.ts";
 
 export interface LogLine {
@@ -7,34 +7,50 @@ export interface LogLine {
   readonly message: string;
 }
 
-export interface FollowOptions {
-  readonly project: string;
-  readonly activity: string;
+/** How long to wait for a server that is away. */
+export interface Patience {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** For how long the server may be away in one piece. Default 120 s: it may be started anew. */
+  /** In one piece. Default 120 s: it may be started anew. */
   readonly patienceMs?: number;
+}
+
+export interface FollowOptions extends Patience {
+  readonly project: string;
+  readonly activity: string;
 }
 
 /** The server ends a log without news after this, so that one that hangs is told from one that has nothing to say. */
 const askAgainSeconds = 20;
 const retryAfterMs = 500;
+const defaultPatienceMs = 120_000;
+
+/** Asks again while the server is away; for what may be asked twice. @throws HoldfastError as `ask`, INTERRUPTED */
+export async function patiently<T>(patience: Patience, ask: () => Promise<T>): Promise<T> {
+  const { clock, signal, patienceMs = defaultPatienceMs } = patience;
+  const sinceMs = clock.monotonicMs();
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isPassing(error) || clock.monotonicMs() - sinceMs > patienceMs) throw error;
+      await pause(signal);
+    }
+  }
+}
 
 /**
  * An activity's log until its last line, whatever happens to the connection meanwhile: no line is missing and none comes twice.
  * @throws HoldfastError SERVER_UNREACHABLE when the server is away for too long; what it refuses with; INTERRUPTED
  */
 export async function* followLog(client: ApiClient, options: FollowOptions): AsyncGenerator<LogLine> {
-  const { project, activity, clock, signal, patienceMs = 120_000 } = options;
+  const { project, activity, clock, signal, patienceMs = defaultPatienceMs } = options;
   let next = 0;
   let heardMs = clock.monotonicMs();
   for (;;) {
     try {
-      const query = { start_at: next, max_delay: askAgainSeconds };
-      for await (const { _id: id, data, seal } of client.lines("getActivityLog", {
-        parameters: { project, activity },
-        query,
-      })) {
+      const call = { parameters: { project, activity }, query: { start_at: next, max_delay: askAgainSeconds } };
+      for await (const { _id: id, data, seal } of client.lines("getActivityLog", call)) {
         heardMs = clock.monotonicMs();
         if (seal === true) return;
         next = Number(id) + 1;
@@ -43,7 +59,12 @@ export async function* followLog(client: ApiClient, options: FollowOptions): Asy
       heardMs = clock.monotonicMs();
     } catch (error) {
       if (!isPassing(error) || clock.monotonicMs() - heardMs > patienceMs) throw error;
-      await delay(retryAfterMs, undefined, { signal }).catch(() => undefined);
+      await pause(signal);
     }
   }
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  throwIfAborted(signal);
+  await delay(retryAfterMs, undefined, { signal }).catch(() => throwIfAborted(signal));
 }

@@ -98,7 +98,7 @@ export function unreachable(address: ServerAddress, error: unknown, isOpen: bool
   const what = isOpen
     ? `${addressText(address)} did not answer a request that it was sent (${reason}): whether it does what was asked is not known.`
     : `${addressText(address)} cannot be reached: ${reason}.`;
-  return new HoldfastError("SERVER_UNREACHABLE", `${what.charAt(0).toUpperCase()}${what.slice(1)}`, {
+  return new HoldfastError("SERVER_UNREACHABLE", what, {
     facts: { server: addressText(address), code },
     remedy: isOpen
       ? "Look before you ask again:  holdfast activity:list"

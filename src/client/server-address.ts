@@ -20,9 +20,9 @@ export function parseServerUrl(text: string): ServerAddress {
   return { kind: "url", url: `${url.origin}${url.pathname}`.replace(/\/+$/, "") };
 }
 
-/** For people. */
+/** For people, as a sentence begins. */
 export const addressText = (address: ServerAddress): string =>
-  address.kind === "url" ? address.url : `the server on this state (${address.path})`;
+  address.kind === "url" ? `The server ${address.url}` : `The server on this state (${address.path})`;
 
 /** Does what is sent there go over a network as anybody can read it? */
 export function isUnencrypted(address: ServerAddress): boolean {

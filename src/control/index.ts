@@ -2,7 +2,16 @@
 // what, the retention profiles. Terms: catalog (the
 // index of backups, and what is nowhere else: statuses, settings, activities), profile (what a project's plan allows and
 // keeps). It knows neither HTTP nor the CLI nor how requests are held.
-export type { Backup, EnvironmentStatus, EnvironmentType } from "../engine/index.ts";
+export {
+  assertActive,
+  assertCanBackUp,
+  type Backup,
+  type EnvironmentStatus,
+  type EnvironmentType,
+  oldestManualBackups,
+  outlineRestore,
+  type RestoreOutline,
+} from "../engine/index.ts";
 export type { Access } from "./access/access.ts";
 export type { ApiToken, ApiTokens } from "./access/api-tokens.ts";
 export type { AuditedChange, AuditEntry, AuditTrail } from "./access/audit-trail.ts";
@@ -70,6 +79,7 @@ export {
   type RetentionPolicy,
 } from "./policy/data-retention.ts";
 export {
+  assertManualBackupAllowed,
   type ManualBackupPolicy,
   manualBackupPolicy,
   type PolicyEnvironmentType,

@@ -48,7 +48,10 @@ export async function createBackup(
 }
 
 /** @throws HoldfastError ENVIRONMENT_INACTIVE; CONFIG_INVALID for a safe backup without a gateway */
-export function assertCanBackUp(environment: Environment, options: Pick<CreateBackupOptions, "live">): void {
+export function assertCanBackUp(
+  environment: Pick<Environment, "id" | "status"> & { readonly gateway: unknown },
+  options: Pick<CreateBackupOptions, "live">,
+): void {
   assertActive(environment);
   if (options.live || environment.gateway !== undefined) return;
   throw new HoldfastError(
@@ -59,7 +62,7 @@ export function assertCanBackUp(environment: Environment, options: Pick<CreateBa
 }
 
 /** Spec C2. */
-export function assertActive(environment: Environment): void {
+export function assertActive(environment: Pick<Environment, "id" | "status">): void {
   if (environment.status === "active") return;
   throw new HoldfastError(
     "ENVIRONMENT_INACTIVE",

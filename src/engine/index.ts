@@ -21,4 +21,10 @@ export { type BackupStates, rebuildCatalog, type RebuildContext, type RebuildRep
 export { repairBackups, type RepairContext } from "./repair-backups.ts";
 export { recoverInterrupted } from "./recover.ts";
 export { planRestore, restoreBackup, type RestoredComponent, type RestoreReport } from "./restore-backup.ts";
-export type { RestorePlan, RestoreStep } from "./restore-plan.ts";
+export {
+  outlineRestore,
+  type RestoredPart,
+  type RestoreOutline,
+  type RestorePlan,
+  type RestoreStep,
+} from "./restore-plan.ts";

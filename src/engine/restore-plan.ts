@@ -1,4 +1,4 @@
-import { HoldfastError, type SourceId } from "../base/index.ts";
+import { type EnvironmentId, HoldfastError, type SourceId } from "../base/index.ts";
 import type { Backup } from "./catalog.ts";
 import type { Component, Environment, RestoreBackupOptions } from "./environment.ts";
 import type { Manifest } from "./manifest.ts";
@@ -29,43 +29,43 @@ export interface RestorePlan {
   readonly commitId: string;
 }
 
+/** One component, or a part of one, that comes back. */
+export interface RestoredPart {
+  readonly source: SourceId;
+  /** A folder or file below the component's root, if only that is restored. */
+  readonly below?: string;
+}
+
+/** What a restore would do, by the catalog and the configuration alone. */
+export interface RestoreOutline extends Pick<
+  RestorePlan,
+  "backup" | "missingInEnvironment" | "missingInBackup" | "commitId"
+> {
+  readonly parts: readonly RestoredPart[];
+}
+
 /**
- * Which components come back, from the backup, the environment and the options alone.
- * @throws HoldfastError SOURCE_NOT_FOUND for a component in `only` that is not there; SERVICE_UNSUPPORTED where the kinds
- *   of backup and environment differ; INPUT_INVALID if nothing is left to restore
+ * Which parts come back, from the backup, the environment's components and the options alone.
+ * @throws HoldfastError SOURCE_NOT_FOUND for a component in `only` that is not there; INPUT_INVALID if nothing is left to restore
  */
-export function planRestoreSteps(
-  manifest: Manifest,
+export function outlineRestore(
   backup: Backup,
-  environment: Environment,
-  options: RestoreBackupOptions,
-): RestorePlan {
+  environment: { readonly id: EnvironmentId; readonly components: readonly SourceId[] },
+  options: Pick<RestoreBackupOptions, "only" | "noCode" | "into">,
+): RestoreOutline {
   const inPlace = options.into === undefined;
-  const selected = select(backup, options);
-  const steps: RestoreStep[] = [];
+  const parts: RestoredPart[] = [];
   const missingInEnvironment: SourceId[] = [];
-  for (const { source, path: below } of selected) {
-    const stored = backup.components.find((one) => one.source === source);
-    if (stored === undefined) throw notInBackup(backup, source);
-    const component = environment.components.find(({ id }) => id === source);
-    if (inPlace && component === undefined) {
+  for (const { source, path: below } of select(backup, options)) {
+    if (!backup.components.some((one) => one.source === source)) throw notInBackup(backup, source);
+    if (inPlace && !environment.components.includes(source)) {
       if (options.only !== undefined) throw notInEnvironment(environment, source);
       missingInEnvironment.push(source);
       continue;
     }
-    // A kind that is only restored whole refuses here, before anything has begun.
-    if (inPlace && below !== undefined && below !== "") component?.target(below);
-    steps.push({
-      source,
-      kind: manifest.descriptions.get(source)?.kind ?? stored.kind,
-      path: stored.path,
-      ...(below === undefined || below === "" ? {} : { below }),
-      ...(inPlace && component !== undefined ? { component } : {}),
-      files: stored.files,
-      bytes: stored.bytes,
-    });
+    parts.push({ source, ...(below === undefined || below === "" ? {} : { below }) });
   }
-  if (steps.length === 0) {
+  if (parts.length === 0) {
     throw new HoldfastError("INPUT_INVALID", `Nothing of the backup ${backup.id} is left to restore.`, {
       remedy: "Check --only and --no-code against what holdfast backup:get shows.",
     });
@@ -73,18 +73,50 @@ export function planRestoreSteps(
   const inBackup = new Set(backup.components.map(({ source }) => source));
   return {
     backup,
-    steps,
+    parts,
     missingInEnvironment,
-    missingInBackup: environment.components.map(({ id }) => id).filter((id) => !inBackup.has(id)),
-    commitId: steps.some(({ source }) => isCode(source)) ? backup.commitId : "",
+    missingInBackup: environment.components.filter((id) => !inBackup.has(id)),
+    commitId: parts.some(({ source }) => isCode(source)) ? backup.commitId : "",
   };
+}
+
+/**
+ * Which components come back, from the backup, the environment and the options alone.
+ * @throws HoldfastError as `outlineRestore`; SERVICE_UNSUPPORTED where a kind is only restored whole
+ */
+export function planRestoreSteps(
+  manifest: Manifest,
+  backup: Backup,
+  environment: Environment,
+  options: RestoreBackupOptions,
+): RestorePlan {
+  const components = environment.components.map(({ id }) => id);
+  const { parts, ...outline } = outlineRestore(backup, { id: environment.id, components }, options);
+  const inPlace = options.into === undefined;
+  const steps = parts.map(({ source, below }): RestoreStep => {
+    const stored = backup.components.find((one) => one.source === source);
+    if (stored === undefined) throw notInBackup(backup, source);
+    const component = environment.components.find(({ id }) => id === source);
+    // A kind that is only restored whole refuses here, before anything has begun.
+    if (inPlace && below !== undefined) component?.target(below);
+    return {
+      source,
+      kind: manifest.descriptions.get(source)?.kind ?? stored.kind,
+      path: stored.path,
+      ...(below === undefined ? {} : { below }),
+      ...(inPlace && component !== undefined ? { component } : {}),
+      files: stored.files,
+      bytes: stored.bytes,
+    };
+  });
+  return { ...outline, steps };
 }
 
 const isCode = (source: SourceId): boolean => source.startsWith("code:");
 
 function select(
   backup: Backup,
-  options: RestoreBackupOptions,
+  options: Pick<RestoreBackupOptions, "only" | "noCode" | "into">,
 ): readonly { readonly source: SourceId; readonly path?: string }[] {
   const wanted: readonly { readonly source: SourceId; readonly path?: string }[] =
     options.only ?? backup.components.map(({ source }) => ({ source }));
@@ -117,7 +149,7 @@ function notInBackup(backup: Backup, source: SourceId): HoldfastError {
   });
 }
 
-function notInEnvironment(environment: Environment, source: SourceId): HoldfastError {
+function notInEnvironment(environment: { readonly id: EnvironmentId }, source: SourceId): HoldfastError {
   return new HoldfastError("SOURCE_NOT_FOUND", `The environment ${environment.id} has no component ${source}.`, {
     facts: { environment: environment.id, source },
     remedy: "Write it into a folder with --into DIR, or add it to the configuration.",

@@ -113,7 +113,7 @@ export class LocalComposition implements Composition {
       ...options,
       clock: this.#clock,
       version: this.version,
-      hostname: this.hostname,
+      composition: this,
     });
   }
 

@@ -1,14 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { type ApiServices, type ConfiguredProject, signInLinkUrl, startApiServer } from "../api/index.ts";
-import { type Clock, HoldfastError, type Logger, serverSocketPath } from "../base/index.ts";
-import { type Config, fileProblem, type ProjectConfig } from "../config/index.ts";
+import { type Clock, HoldfastError, type Logger, serverSocketPath, type SourceId } from "../base/index.ts";
+import { type Config, type EnvironmentConfig, fileProblem, type ProjectConfig } from "../config/index.ts";
+import type { Composition } from "../cli/index.ts";
+import { RepositoryContents } from "./repository-contents.ts";
 import { manualBackupPolicy, type OpenCatalog } from "../control/index.ts";
 
 export interface ProjectApiOptions {
   readonly clock: Clock;
   readonly version: string;
-  readonly hostname: string;
+  readonly composition: Composition;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /**
@@ -22,13 +24,14 @@ export interface ProjectApiOptions {
 export async function runProjectApi(config: Config, catalog: OpenCatalog, options: ProjectApiOptions): Promise<void> {
   const { listen, publicUrl, tls, trustedProxies } = config.server;
   const { clock, version, log, signal } = options;
-  const services: ApiServices = { catalog, clock, version, log, configured: configuredProjects(config) };
+  const contents = new RepositoryContents(config, options.composition);
+  const services: ApiServices = { catalog, clock, version, log, configured: configuredProjects(config), contents };
   const server = await startApiServer(services, {
     ...listen,
     trustedProxies,
     control: {
       path: await serverSocketPath(config.stateDirectory),
-      owner: `command line on ${options.hostname}`,
+      owner: `command line on ${options.composition.hostname}`,
     },
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(tls === undefined
@@ -61,12 +64,28 @@ function configuredProject(project: ProjectConfig): ConfiguredProject {
       {
         hasGateway: environment.gateway !== undefined,
         hasCode: environment.applications.some(({ code }) => code !== undefined),
+        components: componentsOf(environment),
         manualBackups: manualBackupPolicy(project.profile, environment.type),
       },
     ]),
   );
-  return { profile: project.profile, storage: project.id, environment: (id) => environments.get(id) };
+  return {
+    profile: project.profile,
+    storage: project.id,
+    replicas: project.repository.replicas.map(({ name }) => name),
+    environment: (id) => environments.get(id),
+  };
 }
+
+/** The ids of an environment's components, by its configuration alone. */
+const componentsOf = ({ services, applications }: EnvironmentConfig): readonly SourceId[] =>
+  [
+    ...services.map(({ name }) => `service:${name}`),
+    ...applications.flatMap(({ name, mounts, code }) => [
+      ...mounts.map((mount) => `mount:${name}/${mount.name}`),
+      ...(code === undefined ? [] : [`code:${name}`]),
+    ]),
+  ] as SourceId[];
 
 async function readPem(file: string, key: string): Promise<string> {
   try {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -129,13 +129,23 @@ export class RunningServer {
     return { exit, out, err };
   }
 
-  /** Starts the server, again if it was stopped. */
-  async serve(): Promise<void> {
+  /** Starts the server, again if it was stopped. @param port default: a free one */
+  async serve(port = "0"): Promise<void> {
+    const file = join(this.folder, "holdfast.yaml");
+    await writeFile(
+      file,
+      (await readFile(file, "utf8")).replace(/listen: 127\.0\.0\.1:\d+ \}/, `listen: 127.0.0.1:${port} }`),
+    );
     const server = startCommand(this.folder, "serve");
     this.#server = server;
     const [, url = ""] = await server.line(/Listening on (http:\S+)\./);
     this.url = url;
     await server.line(/Working on the activities/);
+  }
+
+  /** Resolves once the server has answered a request that its log line shows so. */
+  async requestSeen(pattern: RegExp): Promise<void> {
+    await this.#server?.line(pattern);
   }
 
   log(): string {

@@ -1,5 +1,16 @@
-import { type BackupId, HoldfastError, newBackupId } from "../../base/index.ts";
-import type { Backup, CatalogEnvironment } from "../../control/index.ts";
+import { type BackupId, HoldfastError, newBackupId, type SourceId } from "../../base/index.ts";
+import {
+  assertActive,
+  assertCanBackUp,
+  assertManualBackupAllowed,
+  type Backup,
+  type CatalogEnvironment,
+  type JsonObject,
+  manualPolicy,
+  outlineRestore,
+  type RestoreOutline,
+  retentionKey,
+} from "../../control/index.ts";
 import type { environmentOperations, Operations, RestoreInput, Result } from "../../contract/index.ts";
 import type { Caller, ProjectView } from "../caller.ts";
 import type { Handler, Handlers } from "../operation-handlers.ts";
@@ -15,6 +26,10 @@ type Names = Extract<
   | "createBackupInList"
   | "getBackup"
   | "getBackupDetails"
+  | "listBackupDetails"
+  | "getBackupSizes"
+  | "planBackup"
+  | "planRestore"
   | "deleteBackup"
   | "restoreBackup"
 >;
@@ -22,7 +37,7 @@ type Names = Extract<
 const create: Handler<Operations["createBackup"]> = async ({ caller, services, parameters, body }) => {
   const { view, environment } = await caller.environment(parameters.project, parameters.environment, "backUp");
   const live = body.safe === false;
-  assertManualBackupAllowed(services, view, environment, live);
+  assertPossible(services, view, environment, live);
   const id = newBackupId();
   const kind = live ? "live backup" : "backup";
   const activity = await requestActivity(services, caller, view, environment, {
@@ -51,8 +66,50 @@ export const backupHandlers: Handlers<Names> = {
   },
 
   getBackupDetails: async ({ caller, services, parameters }) => {
+    const { view, environment } = await caller.environment(parameters.project, parameters.environment);
+    const backup = await find(services, environment, parameters.backup);
+    return representBackupDetails(backup, offersFor(view, environment), replicasOf(services, view));
+  },
+
+  listBackupDetails: async ({ caller, services, parameters }) => {
+    const { view, environment } = await caller.environment(parameters.project, parameters.environment);
+    const backups = await services.catalog.list(view.id, environment.id);
+    const [offers, replicas] = [offersFor(view, environment), replicasOf(services, view)];
+    return backups.map((backup) => representBackupDetails(backup, offers, replicas));
+  },
+
+  getBackupSizes: async ({ caller, services, parameters, signal }) => {
     const { environment } = await caller.environment(parameters.project, parameters.environment);
-    return representBackupDetails(await find(services, environment, parameters.backup));
+    const sizes = await services.contents.sizes(await find(services, environment, parameters.backup), signal);
+    if (sizes === undefined) return { sizes: null };
+    const { bytes, bytesStored, bytesUnique, bytesNew } = sizes;
+    return { sizes: { bytes, bytes_stored: bytesStored, bytes_unique: bytesUnique, bytes_new: bytesNew } };
+  },
+
+  planBackup: async ({ caller, services, parameters, query }) => {
+    const { view, environment } = await caller.environment(parameters.project, parameters.environment, "backUp");
+    assertPossible(services, view, environment, query.safe === "false");
+    const { profile } = services.configured(view.id) ?? { profile: "upsun" as const };
+    const settings = await services.catalog.projects.settings(view.id);
+    const { count } = manualPolicy(profile, environment.type, settings.get(retentionKey));
+    const manual = (await services.catalog.list(view.id, environment.id)).filter(({ automated }) => !automated);
+    const goes = count === undefined ? [] : manual.slice(Math.max(1, count) - 1);
+    return { replaces: goes.map(({ id }) => id), manual_count: count ?? null, profile };
+  },
+
+  planRestore: async ({ caller, services, parameters, body }) => {
+    const { backup, environment } = await restoreOf(services, caller, parameters, body);
+    const configured = services.configured(environment.project)?.environment(environment.id);
+    const plan = outline(services, backup, environment, body);
+    return {
+      backup: backup.id,
+      environment: environment.id,
+      parts: plan.parts.map(({ source, below }) => ({ source, path: below ?? null })),
+      missing_in_environment: [...plan.missingInEnvironment],
+      missing_in_backup: [...plan.missingInBackup],
+      commit_id: plan.commitId,
+      has_gateway: configured?.hasGateway ?? false,
+    };
   },
 
   deleteBackup: async ({ caller, services, parameters }) => {
@@ -72,7 +129,7 @@ export const backupHandlers: Handlers<Names> = {
 
 /**
  * Asks for a restore of a backup, to its environment or to another one.
- * @throws HoldfastError ACCESS_DENIED, BACKUP_NOT_FOUND, BACKUP_NOT_RESTORABLE, ENVIRONMENT_*, INPUT_INVALID
+ * @throws HoldfastError ACCESS_DENIED, BACKUP_NOT_FOUND, BACKUP_NOT_RESTORABLE, ENVIRONMENT_*, SOURCE_NOT_FOUND, INPUT_INVALID
  */
 export async function requestRestore(
   services: ApiServices,
@@ -80,35 +137,88 @@ export async function requestRestore(
   named: { readonly project: string; readonly environment: string; readonly backup: string },
   input: RestoreInput,
 ): Promise<Result<Operations["restoreBackup"]>> {
-  const source = await caller.environment(named.project, named.environment, "restore");
-  const backup = await find(services, source.environment, named.backup);
-  const targetName = input.environment_name ?? source.environment.id;
-  const { view, environment } = await target(services, caller, named.project, targetName, input.branch_from);
-  if (!isRestorable(backup)) {
-    throw new HoldfastError("BACKUP_NOT_RESTORABLE", `The backup ${backup.id} cannot be restored.`, {
-      facts: { backup: backup.id, status: backup.status },
-    });
-  }
-  const elsewhere = environment.id === source.environment.id ? "" : ` to ${environment.title}`;
+  const { view, source, environment, backup } = await restoreOf(services, caller, named, input);
+  outline(services, backup, environment, input);
+  const elsewhere = environment.id === source.id ? "" : ` to ${environment.title}`;
   const activity = await requestActivity(services, caller, view, environment, {
     type: "environment.restore",
     parameters: {
       backup: backup.id,
-      source_environment: source.environment.id,
+      source_environment: source.id,
       environment_name: environment.id,
       restore_code: input.restore_code ?? true,
       restore_resources: input.restore_resources ?? true,
       resources_init: input.resources?.init ?? null,
+      ...(input.only === undefined
+        ? {}
+        : {
+            only: input.only.map(({ source: component, path }): JsonObject => ({
+              source: component,
+              ...(path === undefined ? {} : { path }),
+            })),
+          }),
     },
     // Here Upsun's clients read the environment's name.
     payload: { backup_name: backup.id, environment: environment.id },
-    text: `${caller.user.displayName} restored the backup ${backup.id} of ${source.environment.title}${elsewhere}`,
+    text: `${caller.user.displayName} restored the backup ${backup.id} of ${source.title}${elsewhere}`,
   });
   return accepted(activity, { cancel: true });
 }
 
 /** It is there, whole, and not on its way out. */
 export const isRestorable = (backup: Backup): boolean => backup.restorable && backup.status === "CREATED";
+
+interface RequestedRestore {
+  readonly view: ProjectView;
+  /** The backup's own environment. */
+  readonly source: CatalogEnvironment;
+  /** The one that is restored to. */
+  readonly environment: CatalogEnvironment;
+  readonly backup: Backup;
+}
+
+/** @throws HoldfastError BACKUP_NOT_FOUND, BACKUP_NOT_RESTORABLE, ENVIRONMENT_NOT_FOUND, ENVIRONMENT_INACTIVE, ACCESS_DENIED */
+async function restoreOf(
+  services: ApiServices,
+  caller: Caller,
+  parameters: { readonly project: string; readonly environment: string; readonly backup: string },
+  body: RestoreInput,
+): Promise<RequestedRestore> {
+  const source = await caller.environment(parameters.project, parameters.environment, "restore");
+  const backup = await find(services, source.environment, parameters.backup);
+  const targetName = body.environment_name ?? source.environment.id;
+  const { view, environment } = await target(services, caller, parameters.project, targetName, body.branch_from);
+  if (!isRestorable(backup)) {
+    throw new HoldfastError("BACKUP_NOT_RESTORABLE", `The backup ${backup.id} cannot be restored.`, {
+      facts: { backup: backup.id, status: backup.status },
+      remedy: "Choose a restorable one: holdfast backup:list",
+    });
+  }
+  assertActive(undisturbed(environment));
+  return { view, source: source.environment, environment, backup };
+}
+
+/** @throws HoldfastError SOURCE_NOT_FOUND, INPUT_INVALID */
+function outline(
+  services: ApiServices,
+  backup: Backup,
+  environment: CatalogEnvironment,
+  body: RestoreInput,
+): RestoreOutline {
+  const { components = [] } = services.configured(environment.project)?.environment(environment.id) ?? {};
+  const only = body.only?.map(({ source, path }) => ({
+    source: source as SourceId,
+    ...(path === undefined ? {} : { path }),
+  }));
+  return outlineRestore(
+    backup,
+    { id: environment.id, components },
+    { noCode: body.restore_code === false, ...(only === undefined ? {} : { only }) },
+  );
+}
+
+const replicasOf = (services: ApiServices, view: ProjectView): readonly string[] =>
+  services.configured(view.id)?.replicas ?? [];
 
 /** The environment to restore to: data of one must not come to whoever may restore the other alone. */
 async function target(
@@ -131,8 +241,14 @@ async function target(
   return caller.environment(project, name, "restore");
 }
 
-/** Spec C3, C8. */
-function assertManualBackupAllowed(
+/** While an activity runs others wait in the queue; what is under that is checked when one is created. */
+const undisturbed = ({ id, status }: CatalogEnvironment): Pick<CatalogEnvironment, "id" | "status"> => ({
+  id,
+  status: status === "dirty" ? "active" : status,
+});
+
+/** Spec C2, C3, C8. @throws HoldfastError MANUAL_BACKUP_FORBIDDEN, ENVIRONMENT_INACTIVE, CONFIG_INVALID */
+function assertPossible(
   services: ApiServices,
   view: ProjectView,
   environment: CatalogEnvironment,
@@ -140,19 +256,10 @@ function assertManualBackupAllowed(
 ): void {
   const project = services.configured(view.id);
   const configured = project?.environment(environment.id);
-  if (project !== undefined && configured?.manualBackups.allowed === false) {
-    throw new HoldfastError(
-      "MANUAL_BACKUP_FORBIDDEN",
-      `The profile ${project.profile} allows no manual backups of ${environment.type} environments such as ${environment.id}.`,
-    );
-  }
-  if (configured?.hasGateway === false && !live && environment.status === "active") {
-    throw new HoldfastError(
-      "CONFIG_INVALID",
-      `${environment.id} has no gateway, so its requests cannot be held for a safe backup.`,
-      { remedy: "Take a live backup, or configure a gateway for the environment." },
-    );
-  }
+  if (project === undefined || configured === undefined) return;
+  assertManualBackupAllowed(configured.manualBackups, project.profile, view.id, environment);
+  const gateway = configured.hasGateway ? true : undefined;
+  assertCanBackUp({ ...undisturbed(environment), gateway }, { live });
 }
 
 /** Spec R4: where the profile gives manual backups an expiry. */

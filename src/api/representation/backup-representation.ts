@@ -37,11 +37,18 @@ export function representBackup(backup: Backup, offers: BackupOffers): Result<Op
   };
 }
 
-export function representBackupDetails(backup: Backup): Result<Operations["getBackupDetails"]> {
+/** @param replicas where the project keeps its backups */
+export function representBackupDetails(
+  backup: Backup,
+  offers: BackupOffers,
+  replicas: readonly string[],
+): Result<Operations["getBackupDetails"]> {
   const { hold, written } = backup;
   const self = hrefs.backup(backup.project, backup.environment, backup.id);
+  const shown = representBackup(backup, offers);
   return {
-    id: backup.id,
+    ...shown,
+    project: backup.project,
     snapshot: backup.snapshot,
     hold:
       hold === null
@@ -57,6 +64,8 @@ export function representBackupDetails(backup: Backup): Result<Operations["getBa
     duration_ms: backup.durationMs,
     data_added: written.bytesNew,
     data_added_packed: written.bytesStored,
+    blobs_added: written.blobsNew,
+    replicas: [...replicas],
     components: backup.components.map((component) => ({
       source: component.source,
       kind: component.kind,
@@ -64,10 +73,16 @@ export function representBackupDetails(backup: Backup): Result<Operations["getBa
       engine_version: component.engineVersion ?? null,
       frozen_at: timestamp(component.frozenAt),
       freeze_ms: component.freezeMs,
+      freeze_facts: { ...component.freezeFacts },
       files: component.files,
       bytes: component.bytes,
     })),
-    warnings: backup.warnings.map(({ source, kind, message }) => ({ source, kind, message })),
-    _links: links({ self: `${self}/details`, backup: self }),
+    warnings: backup.warnings.map(({ source, kind, message, facts }) => ({
+      source,
+      kind,
+      message,
+      facts: { ...facts },
+    })),
+    _links: { ...shown._links, ...links({ self: `${self}/details`, backup: self }) },
   };
 }

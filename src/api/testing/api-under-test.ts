@@ -83,6 +83,7 @@ export class ApiUnderTest {
         catalog,
         clock,
         version: "0.0.0",
+        contents: { sizes: async () => ({ bytes: 4, bytesStored: 3, bytesUnique: 2, bytesNew: 1 }) },
         log: { debug: keep("debug"), info: keep("info"), warn: keep("warn"), error: keep("error") },
         configured: (project) =>
           project !== shop
@@ -90,6 +91,7 @@ export class ApiUnderTest {
             : {
                 profile,
                 storage: "disk",
+                replicas: ["disk"],
                 environment: (id) => {
                   const type = environmentTypes.find((one) => id === one || id.startsWith(`${one}-`));
                   return type === undefined
@@ -97,6 +99,7 @@ export class ApiUnderTest {
                     : {
                         hasGateway: type !== "development",
                         hasCode: true,
+                        components: ["service:db" as SourceId],
                         manualBackups: manualBackupPolicy(profile, type),
                       };
                 },

@@ -13,8 +13,8 @@ import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { tarArchive, type TarPart } from "../tar/tar-archive.ts";
 import { type Invocation, say, Session } from "./session.ts";
-import { collectSelections, pathInBackup, type SourceSelection } from "./source-selection.ts";
-import { warningsExit } from "./warnings.ts";
+import { collectSelections, pathInBackup, type SourceSelection } from "../commands/source-selection.ts";
+import { warningsExit } from "../commands/warnings.ts";
 
 interface DownloadOptions {
   readonly output: string;

@@ -9,7 +9,7 @@ import type { Column } from "../output/table.ts";
 import type { RunCommand } from "../run-command.ts";
 import { modeText } from "./mode-text.ts";
 import { type Invocation, say, Session } from "./session.ts";
-import { looksLikeSelection, parseSourceSelection, pathInBackup } from "./source-selection.ts";
+import { looksLikeSelection, parseSourceSelection, pathInBackup } from "../commands/source-selection.ts";
 
 export function registerBackupFiles(program: Command, run: RunCommand): void {
   addDataOptions(

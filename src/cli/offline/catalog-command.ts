@@ -8,7 +8,7 @@ import { TaskProgress } from "../progress/task-progress.ts";
 import type { RunCommand } from "../run-command.ts";
 import { chooseProject } from "../choose.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
-import { warningsExit } from "./warnings.ts";
+import { warningsExit } from "../commands/warnings.ts";
 
 export function registerCatalogCommands(program: Command, run: RunCommand): void {
   program

@@ -9,7 +9,7 @@ import type { InitOutcome } from "./composition.ts";
 import { chooseProject } from "../choose.ts";
 import { declaredProjects } from "./declared-projects.ts";
 import { type Invocation, openConfig, say } from "./session.ts";
-import { warningsExit } from "./warnings.ts";
+import { warningsExit } from "../commands/warnings.ts";
 
 export function registerInit(program: Command, run: RunCommand): void {
   program

@@ -9,7 +9,7 @@ import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { type Invocation, say, Session } from "./session.ts";
 import { boundedLines, snapshotJson, snapshotText } from "./snapshot-text.ts";
-import { warningsExit } from "./warnings.ts";
+import { warningsExit } from "../commands/warnings.ts";
 
 interface RepairCommandOptions {
   readonly dryRun: boolean;

@@ -5,6 +5,7 @@ import { addDataOptions, type DataOptions, renderData } from "../output/data-opt
 import { formatTimestamp } from "../output/moment.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
+import type { BackupSizes } from "../control-plane.ts";
 import type { RunCommand } from "../run-command.ts";
 import { type Invocation, Session } from "./session.ts";
 import { snapshotJson, tagOf } from "./snapshot-text.ts";
@@ -120,7 +121,7 @@ const columns: readonly Column<Row>[] = [
 const defaultColumns = columns.map(({ name }) => name).filter((name) => name !== "snapshot");
 
 /** A snapshot's sizes as data. */
-export const sizesJson = ({ bytes, bytesStored, bytesUnique, bytesNew }: SnapshotSizes): Record<string, number> => ({
+export const sizesJson = ({ bytes, bytesStored, bytesUnique, bytesNew }: BackupSizes): Record<string, number> => ({
   bytes,
   bytes_stored: bytesStored,
   bytes_unique: bytesUnique,

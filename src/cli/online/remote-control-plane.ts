@@ -1,16 +1,36 @@
-import type { EnvironmentId, OperationId, ProjectId } from "../../base/index.ts";
-import { addressText, type ApiClient, followLog } from "../../client/index.ts";
+import {
+  type BackupId,
+  type EnvironmentId,
+  HoldfastError,
+  type OperationId,
+  type ProjectId,
+  type SourceId,
+} from "../../base/index.ts";
+import { addressText, type ApiClient, followLog, patiently, type Received } from "../../client/index.ts";
+import type { Operations } from "../../contract/index.ts";
+import type { Backup, RestoreReport } from "../../engine/index.ts";
 import { chooseProject } from "../choose.ts";
 import type {
   ActivityListFilter,
   ActivityLogLine,
+  BackupPlan,
+  BackupSizes,
   ControlPlane,
+  EnvironmentInfo,
   ListedActivity,
+  ListedBackup,
   ListedEnvironment,
+  RestorePlan,
+  RestoreRequest,
+  Run,
+  Started,
+  StatusChange,
 } from "../control-plane.ts";
 import type { CliHost } from "../host.ts";
 import type { Invocation } from "../offline/session.ts";
-import { activityOf } from "./activity-answers.ts";
+import { activityOf, dateOf } from "./activity-answers.ts";
+import { awaitActivity } from "./await-activity.ts";
+import { backupOf, restoreReportOf } from "./backup-answers.ts";
 
 /** A project on a server: every call is a request, and its rights are those of whoever asks. */
 export class RemoteControlPlane implements ControlPlane {
@@ -36,15 +56,127 @@ export class RemoteControlPlane implements ControlPlane {
 
   async environments(): Promise<readonly ListedEnvironment[]> {
     const found = await this.#client.call("listEnvironments", { parameters: this.#inProject });
-    return found
-      .filter(({ attributes }) => attributes["declared"] !== "false")
-      .map(({ id, title, type, status, parent }) => ({
-        id: id as EnvironmentId,
-        title,
-        type,
-        status,
-        parent: (parent ?? undefined) as EnvironmentId | undefined,
-      }));
+    return found.filter(({ attributes }) => attributes["declared"] !== "false").map(environmentOf);
+  }
+
+  async environmentInfo(environment: EnvironmentId): Promise<EnvironmentInfo> {
+    const answer = await this.#client.call("getEnvironment", { parameters: { ...this.#inProject, environment } });
+    return {
+      ...environmentOf(answer),
+      createdAt: new Date(answer.created_at),
+      updatedAt: new Date(answer.updated_at),
+      lastBackupAt: dateOf(answer.last_backup_at),
+      headCommit: answer.head_commit,
+      isMain: answer.is_main,
+      hasCode: answer.has_code,
+    };
+  }
+
+  async changeStatus({ id }: ListedEnvironment, change: StatusChange, run: Run): Promise<"changed" | "requested"> {
+    const call = { parameters: { ...this.#inProject, environment: id } };
+    const activity = acceptedActivity(await this.#client.call(`${change}Environment`, call));
+    if (!run.wait) return "requested";
+    await this.#await(activity, run);
+    return "changed";
+  }
+
+  async backups(environment: EnvironmentId): Promise<readonly ListedBackup[]> {
+    const parameters = { ...this.#inProject, environment };
+    return (await this.#client.call("listBackupDetails", { parameters })).map(backupOf);
+  }
+
+  async backgroundNotes(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async findBackup(
+    environment: EnvironmentId,
+    wanted: string | undefined,
+    accept: (backup: Backup) => boolean = () => true,
+  ): Promise<ListedBackup> {
+    if (wanted !== undefined && wanted !== "latest") {
+      return backupOf(
+        await this.#client.call("getBackupDetails", {
+          parameters: { ...this.#inProject, environment, backup: wanted },
+        }),
+      );
+    }
+    const newest = (await this.backups(environment)).find(accept);
+    if (newest !== undefined) return newest;
+    throw new HoldfastError("BACKUP_NOT_FOUND", `No backups found in the environment ${environment}.`, {
+      facts: { environment },
+      remedy: "Make one:  holdfast backup:create",
+    });
+  }
+
+  async backupSizes({ environment, id }: Backup): Promise<BackupSizes | null> {
+    const { sizes } = await this.#client.call("getBackupSizes", {
+      parameters: { ...this.#inProject, environment, backup: id },
+    });
+    if (sizes === null) return null;
+    return {
+      bytes: sizes.bytes,
+      bytesStored: sizes.bytes_stored,
+      bytesUnique: sizes.bytes_unique,
+      bytesNew: sizes.bytes_new,
+    };
+  }
+
+  async planBackup({ id }: ListedEnvironment, { live }: { readonly live: boolean }): Promise<BackupPlan> {
+    const plan = await this.#client.call("planBackup", {
+      parameters: { ...this.#inProject, environment: id },
+      query: { safe: !live },
+    });
+    const replaces: Backup[] = [];
+    for (const backup of plan.replaces) replaces.push(await this.findBackup(id, backup));
+    return { replaces, manualCount: plan.manual_count ?? undefined, profile: plan.profile };
+  }
+
+  async createBackup(
+    { id }: ListedEnvironment,
+    { live }: { readonly live: boolean },
+    run: Run,
+  ): Promise<ListedBackup | Started> {
+    const call = { parameters: { ...this.#inProject, environment: id }, body: { safe: !live } };
+    const activity = acceptedActivity(await this.#client.call("createBackup", call));
+    const backup = activity.payload["backup_name"] as BackupId;
+    if (!run.wait) return { kind: "started", backup, log: undefined, activity: activity.id };
+    await this.#await(activity, run);
+    return patiently(this.#host, () => this.findBackup(id, backup));
+  }
+
+  async deleteBackup({ id }: ListedEnvironment, backup: BackupId, run: Run): Promise<"deleted" | "requested"> {
+    const call = { parameters: { ...this.#inProject, environment: id, backup } };
+    const activity = acceptedActivity(await this.#client.call("deleteBackup", call));
+    if (!run.wait) return "requested";
+    await this.#await(activity, run);
+    return "deleted";
+  }
+
+  async planRestore(request: RestoreRequest): Promise<RestorePlan> {
+    const plan = await this.#client.call("planRestore", this.#restoreCall(request));
+    return {
+      backup: await this.findBackup(request.origin.id, request.backup),
+      parts: plan.parts.map(({ source, path }) => ({
+        source: source as SourceId,
+        ...(path === null ? {} : { below: path }),
+      })),
+      missingInEnvironment: plan.missing_in_environment as SourceId[],
+      missingInBackup: plan.missing_in_backup as SourceId[],
+      commitId: plan.commit_id,
+      hasGateway: plan.has_gateway,
+    };
+  }
+
+  async restore(request: RestoreRequest, run: Run): Promise<RestoreReport | Started> {
+    const activity = acceptedActivity(await this.#client.call("restoreBackup", this.#restoreCall(request)));
+    if (!run.wait) return { kind: "started", backup: undefined, log: undefined, activity: activity.id };
+    const ended = await this.#await(activity, run);
+    const backup = await patiently(this.#host, () => this.findBackup(request.origin.id, request.backup));
+    const report = restoreReportOf(ended.payload, backup);
+    if (report !== undefined) return report;
+    const durationMs = (ended.timings["execute"] ?? 0) * 1000;
+    return { backup, components: [], hold: null, durationMs, warnings: [] };
   }
 
   async activities(filter: ActivityListFilter): Promise<readonly ListedActivity[]> {
@@ -83,12 +215,8 @@ export class RemoteControlPlane implements ControlPlane {
   }
 
   async cancelActivity(id: OperationId): Promise<ListedActivity> {
-    const { _embedded } = await this.#client.call("cancelActivity", {
-      parameters: { ...this.#inProject, activity: id },
-    });
-    const [activity] = _embedded.activities;
-    if (activity === undefined) throw new TypeError("the contract has one activity there");
-    return activityOf(activity);
+    const call = { parameters: { ...this.#inProject, activity: id } };
+    return acceptedActivity(await this.#client.call("cancelActivity", call));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,4 +226,45 @@ export class RemoteControlPlane implements ControlPlane {
   get #inProject(): { readonly project: string } {
     return { project: this.project.id };
   }
+
+  #await(activity: ListedActivity, { progress }: Run): Promise<ListedActivity> {
+    return awaitActivity(this.#client, this.project.id, activity, progress, this.#host);
+  }
+
+  #restoreCall({ origin, target, backup, branchFrom, noCode, only, into }: RestoreRequest) {
+    if (into !== undefined) {
+      throw new HoldfastError(
+        "INPUT_INVALID",
+        "A server writes into no folder of this machine, so --into has no use.",
+        {
+          remedy: `Take the files out with:  holdfast backup:download ${backup} -o - | tar -x -C DIRECTORY`,
+        },
+      );
+    }
+    return {
+      parameters: { ...this.#inProject, environment: origin.id, backup },
+      body: {
+        environment_name: target.id,
+        ...(branchFrom === undefined ? {} : { branch_from: branchFrom }),
+        ...(noCode ? { restore_code: false } : {}),
+        ...(only === undefined ? {} : { only: only.map((one) => ({ ...one })) }),
+      },
+    };
+  }
+}
+
+type EnvironmentAnswer = Received<Operations["getEnvironment"]>;
+
+const environmentOf = ({ id, title, type, status, parent }: EnvironmentAnswer): ListedEnvironment => ({
+  id: id as EnvironmentId,
+  title,
+  type,
+  status,
+  parent: (parent ?? undefined) as EnvironmentId | undefined,
+});
+
+function acceptedActivity({ _embedded }: Received<Operations["createBackup"]>): ListedActivity {
+  const [activity] = _embedded.activities;
+  if (activity === undefined) throw new TypeError("the contract has one activity there");
+  return activityOf(activity);
 }

@@ -1,7 +1,6 @@
 import type { Clock } from "../../base/index.ts";
-import type { EngineEvent } from "../../engine/index.ts";
 import { roundMilliseconds } from "../output/machine-numbers.ts";
-import type { ProgressDisplay } from "./progress-display.ts";
+import type { ProgressDisplay, ProgressEvent } from "./progress-display.ts";
 
 /** One JSON object a line: the event, with `at` as an ISO time in UTC. */
 export class JsonProgress implements ProgressDisplay {
@@ -13,7 +12,7 @@ export class JsonProgress implements ProgressDisplay {
     this.#clock = clock;
   }
 
-  show(event: EngineEvent): void {
+  show(event: ProgressEvent): void {
     this.#write(JSON.stringify(roundMilliseconds({ at: this.#clock.now().toISOString(), ...event })));
   }
 

@@ -1,7 +1,7 @@
 import { type Clock, formatDuration } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
 import { printable } from "../output/printable.ts";
-import { phaseTitles, type ProgressDisplay } from "./progress-display.ts";
+import { phaseTitles, type ProgressDisplay, type ProgressEvent } from "./progress-display.ts";
 import {
   amountText,
   doneRatio,
@@ -29,7 +29,7 @@ export class PlainProgress implements ProgressDisplay {
     this.#clock = clock;
   }
 
-  show(event: EngineEvent): void {
+  show(event: ProgressEvent): void {
     switch (event.type) {
       case "phase-started":
         if (this.#details.length > 0) this.#write(`freeze: ${this.#details.join(", ")}`);
@@ -67,6 +67,9 @@ export class PlainProgress implements ProgressDisplay {
         break;
       case "recovered":
         this.#write(`recover: ${event.operation}: ${event.outcome}`);
+        break;
+      case "log":
+        for (const line of event.message.split("\n")) this.#write(printable(line));
         break;
       case "warning":
         this.#write(

@@ -2,7 +2,7 @@ import { type Clock, formatDuration } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
 import { printable } from "../output/printable.ts";
 import { displayWidth } from "../output/table.ts";
-import { phaseTitles, type ProgressDisplay } from "./progress-display.ts";
+import { phaseTitles, type ProgressDisplay, type ProgressEvent } from "./progress-display.ts";
 import {
   amountText,
   doneRatio,
@@ -41,7 +41,7 @@ export class TerminalProgress implements ProgressDisplay {
     this.#options = options;
   }
 
-  show(event: EngineEvent): void {
+  show(event: ProgressEvent): void {
     switch (event.type) {
       case "phase-started":
         // A live backup freezes between two phases.
@@ -81,6 +81,9 @@ export class TerminalProgress implements ProgressDisplay {
         break;
       case "recovered":
         this.#line(`  ${phaseTitles.recover.padEnd(8)} ${event.operation}: ${event.outcome}`);
+        break;
+      case "log":
+        for (const line of event.message.split("\n")) this.#line(`  ${printable(line)}`);
         break;
       case "warning":
         this.#line(

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import type { Operation } from "../operation.ts";
 import { accepted, activity, activityResult, activityState, logLine } from "../shapes/activity.ts";
-import { backup, backupDetails, backupInput, restoreInput } from "../shapes/backup.ts";
+import {
+  backup,
+  backupDetails,
+  backupInput,
+  backupPlan,
+  backupSizes,
+  restoreInput,
+  restorePlan,
+} from "../shapes/backup.ts";
 import { activateInput, deletedEnvironment, environment, environmentPatch } from "../shapes/project.ts";
 import { named, timestamp } from "../shapes/shape.ts";
 
@@ -50,6 +58,26 @@ export const environmentOperations = {
     audience: "signed-in",
     answer: { status: 200, shape: backups },
   },
+  listBackupDetails: {
+    path: `${environmentPath}/backup-details`,
+    method: "GET",
+    summary: "What is known of an environment's backups, newest first",
+    tag: "backups",
+    audience: "signed-in",
+    answer: { status: 200, shape: named("BackupDetailsList", z.array(backupDetails)) },
+  },
+  planBackup: {
+    path: `${environmentPath}/backup-plan`,
+    method: "GET",
+    summary: "What a backup would do; refused where the backup would be",
+    tag: "backups",
+    audience: "signed-in",
+    query: z.object({
+      /** `false` for a live backup. Default: true. */
+      safe: z.enum(["true", "false"]).optional(),
+    }),
+    answer: { status: 200, shape: backupPlan },
+  },
   createBackup: {
     path: `${environmentPath}/backup`,
     method: "POST",
@@ -84,6 +112,14 @@ export const environmentOperations = {
     audience: "signed-in",
     answer: { status: 200, shape: backupDetails },
   },
+  getBackupSizes: {
+    path: `${environmentPath}/backups/{backup}/sizes`,
+    method: "GET",
+    summary: "What a backup takes in the repository; measured, which may take a while",
+    tag: "backups",
+    audience: "signed-in",
+    answer: { status: 200, shape: backupSizes },
+  },
   deleteBackup: {
     path: `${environmentPath}/backups/{backup}`,
     method: "DELETE",
@@ -100,6 +136,15 @@ export const environmentOperations = {
     audience: "signed-in",
     body: restoreInput,
     answer: acceptedAnswer,
+  },
+  planRestore: {
+    path: `${environmentPath}/backups/{backup}/restore-plan`,
+    method: "POST",
+    summary: "What a restore would do; refused where the restore would be",
+    tag: "backups",
+    audience: "signed-in",
+    body: restoreInput,
+    answer: { status: 200, shape: restorePlan },
   },
   activateEnvironment: {
     path: `${environmentPath}/activate`,

@@ -26,13 +26,14 @@ export const backup = named(
   }),
 );
 
+const facts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 const milliseconds = z.number().min(0);
 
 /** What Holdfast knows of a backup beyond Upsun's fields. */
 export const backupDetails = named(
   "BackupDetails",
-  z.strictObject({
-    id,
+  backup.extend({
+    project: id,
     /** Of the restic repository. */
     snapshot: z.string(),
     /** Null for a live backup. */
@@ -49,6 +50,9 @@ export const backupDetails = named(
     duration_ms: milliseconds,
     data_added: z.int(),
     data_added_packed: z.int(),
+    blobs_added: z.int(),
+    /** Where it is kept. */
+    replicas: z.array(z.string()),
     components: z.array(
       z.strictObject({
         source: z.string(),
@@ -57,6 +61,7 @@ export const backupDetails = named(
         engine_version: z.string().nullable(),
         frozen_at: timestamp,
         freeze_ms: milliseconds,
+        freeze_facts: facts,
         files: z.int(),
         bytes: z.int(),
       }),
@@ -66,9 +71,9 @@ export const backupDetails = named(
         source: z.string().nullable(),
         kind: z.string(),
         message: z.string(),
+        facts,
       }),
     ),
-    _links: links,
   }),
 );
 
@@ -77,6 +82,55 @@ export const backupInput = named(
   z.strictObject({
     /** False for a live backup. Default: true. */
     safe: z.boolean().optional(),
+  }),
+);
+
+/** What a backup takes in the repository; null if that does not know it. */
+export const backupSizes = named(
+  "BackupSizes",
+  z.strictObject({
+    sizes: z
+      .strictObject({
+        /** Of its files and dumps. */
+        bytes: z.int(),
+        /** Of what they are stored as, other backups' share included. */
+        bytes_stored: z.int(),
+        /** What deleting it would free. */
+        bytes_unique: z.int(),
+        /** By how much the repository grew with it. */
+        bytes_new: z.int(),
+      })
+      .nullable(),
+  }),
+);
+
+/** What a backup would do, of which a person should know before. */
+export const backupPlan = named(
+  "BackupPlan",
+  z.strictObject({
+    /** The manual backups that go once it is complete. */
+    replaces: z.array(id),
+    /** How many manual ones are kept; null for no limit. */
+    manual_count: z.int().nullable(),
+    profile: z.string(),
+  }),
+);
+
+/** What a restore would do, by the catalog and the configuration alone. */
+export const restorePlan = named(
+  "RestorePlan",
+  z.strictObject({
+    backup: id,
+    environment: id,
+    parts: z.array(z.strictObject({ source: z.string(), path: z.string().nullable() })),
+    /** In the backup only: they are left out. */
+    missing_in_environment: z.array(z.string()),
+    /** In the environment only: they stay as they are. */
+    missing_in_backup: z.array(z.string()),
+    /** Of the code that comes back; "" if none does. */
+    commit_id: z.string(),
+    /** Whether requests are held meanwhile. */
+    has_gateway: z.boolean(),
   }),
 );
 
@@ -93,6 +147,12 @@ export const restoreInput = named(
     restore_code: z.boolean().optional(),
     restore_resources: z.boolean().optional(),
     resources: z.strictObject({ init: resourcesInit.nullish() }).nullish(),
+    /** Only these components, or paths in them: `{"source": "mount:app/media", "path": "2026"}`. */
+    only: z
+      .array(z.strictObject({ source: z.string().max(300), path: z.string().max(4096).optional() }))
+      .min(1)
+      .max(1000)
+      .optional(),
   }),
 );
 export type RestoreInput = z.output<typeof restoreInput>;

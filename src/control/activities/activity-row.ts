@@ -35,6 +35,7 @@ export const activityColumns = [
 ] as const;
 
 export function activityOf(row: Pick<ActivityRow, (typeof activityColumns)[number]>): Activity {
+  const { failure_remedy: remedy, ...payload } = JSON.parse(row.payload) as JsonObject;
   return {
     id: row.id as ActivityId,
     project: row.project as ProjectId,
@@ -46,9 +47,13 @@ export function activityOf(row: Pick<ActivityRow, (typeof activityColumns)[numbe
     failure:
       row.failure_code === null || row.failure_message === null
         ? null
-        : { code: row.failure_code, message: row.failure_message },
+        : {
+            code: row.failure_code,
+            message: row.failure_message,
+            ...(typeof remedy === "string" ? { remedy } : {}),
+          },
     parameters: JSON.parse(row.parameters) as JsonObject,
-    payload: JSON.parse(row.payload) as JsonObject,
+    payload,
     timings: JSON.parse(row.timings) as Record<string, number>,
     text: row.text,
     percent: row.percent,

@@ -41,7 +41,7 @@ export interface Activity {
   /** Null until it has ended; null as well if it ended without being begun. */
   readonly result: ActivityResult | null;
   readonly outcome: ActivityOutcome | null;
-  readonly failure: { readonly code: string; readonly message: string } | null;
+  readonly failure: { readonly code: string; readonly message: string; readonly remedy?: string } | null;
   /** What was asked for. */
   readonly parameters: JsonObject;
   /** What clients read: `backup_name`, `user`, `environment`. */

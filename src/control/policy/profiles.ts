@@ -1,3 +1,5 @@
+import { type EnvironmentId, HoldfastError, type ProjectId } from "../../base/index.ts";
+
 /** What a profile says of one type of environment (spec C7, C8, R4). */
 export interface ManualBackupPolicy {
   /** May backups be made by hand or by a user's cron? */
@@ -42,4 +44,22 @@ const profiles: Readonly<Record<ProfileName, Profile>> = {
 /** What holds for manual backups of an environment of this type in a project of this profile. */
 export function manualBackupPolicy(profile: ProfileName, type: PolicyEnvironmentType): ManualBackupPolicy {
   return profiles[profile][type];
+}
+
+/** Spec C8. @throws HoldfastError MANUAL_BACKUP_FORBIDDEN */
+export function assertManualBackupAllowed(
+  policy: ManualBackupPolicy,
+  profile: ProfileName,
+  project: ProjectId,
+  environment: { readonly id: EnvironmentId; readonly type: PolicyEnvironmentType },
+): void {
+  if (policy.allowed) return;
+  throw new HoldfastError(
+    "MANUAL_BACKUP_FORBIDDEN",
+    `The profile ${profile} of project ${project} allows no manual backups of ${environment.type} environments.`,
+    {
+      facts: { project, environment: environment.id, profile },
+      remedy: "Its automated backups serve there. Choose another profile in the configuration to allow manual ones.",
+    },
+  );
 }

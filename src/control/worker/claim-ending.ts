@@ -80,6 +80,7 @@ function failed(error: unknown): ClaimEnd {
     result: "failure",
     outcome: "failed",
     failure: { code, message },
+    ...(remedy === undefined ? {} : { payload: { failure_remedy: remedy } }),
     messages: [line(`It failed: ${message}${remedy === undefined ? "" : `\n  ${remedy}`}   [${code}]`)],
   };
 }

@@ -13,10 +13,12 @@ import {
   type EnvironmentStatus,
   recoverInterrupted,
   restoreBackup,
+  type RestoreBackupOptions,
 } from "../../engine/index.ts";
 import type { Claim } from "../activities/activity-queue.ts";
 import type { ActivityType, JsonObject } from "../activities/activity.ts";
 import type { OpenCatalog } from "../catalog/open-catalog.ts";
+import { restoreReportPayload } from "./restore-report-payload.ts";
 import type { OpenSite } from "./worker-host.ts";
 
 /** What an activity has come to. */
@@ -83,11 +85,12 @@ export async function performActivity(claim: Claim, site: OpenSite): Promise<Per
         backup: text(parameters, "backup") as BackupId,
         operation: activity.id,
         noCode: parameters["restore_code"] === false,
+        ...onlyOf(parameters),
         ...(source === undefined ? {} : { sourceEnvironment: source as EnvironmentId }),
       });
       return {
         message: `${activity.environment} has been restored to the backup ${report.backup.id} in ${formatDuration(report.durationMs)}.`,
-        payload: { warnings: report.warnings.length },
+        payload: { warnings: report.warnings.length, restore: restoreReportPayload(report) },
       };
     }
     case "environment.activate":
@@ -128,6 +131,12 @@ function expiryOf(parameters: JsonObject, { context, manualExpiryDays }: OpenSit
   if (asked !== undefined) return new Date(asked);
   if (parameters["automated"] === true || manualExpiryDays === undefined) return undefined;
   return new Date(context.clock.now().getTime() + manualExpiryDays * dayMs);
+}
+
+/** The parts that are asked for, as the API has checked them. */
+function onlyOf(parameters: JsonObject): Pick<RestoreBackupOptions, "only"> {
+  const { only } = parameters;
+  return only === undefined ? {} : { only: only as unknown as NonNullable<RestoreBackupOptions["only"]> };
 }
 
 function text(object: JsonObject, key: string): string {

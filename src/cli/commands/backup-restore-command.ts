@@ -1,16 +1,17 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { formatDuration, HoldfastError, newOperationId } from "../../base/index.ts";
-import type { EnvironmentConfig } from "../../config/index.ts";
+import { type EnvironmentId, formatDuration, HoldfastError, type ProjectId } from "../../base/index.ts";
+import type { Backup, RestoreReport } from "../../engine/index.ts";
+import { chooseEnvironment } from "../choose.ts";
 import {
-  assertActive,
-  type Backup,
-  planRestore,
-  restoreBackup,
-  type RestoreBackupOptions,
+  isStarted,
+  type ListedEnvironment,
   type RestorePlan,
-  type RestoreReport,
-} from "../../engine/index.ts";
+  type RestoreRequest,
+  type Started,
+} from "../control-plane.ts";
+import { type Invocation, say } from "../offline/session.ts";
+import { openControlPlane } from "../open-control-plane.ts";
 import { addFormatOption } from "../output/data-options.ts";
 import { formatAge, formatCount, formatMoment } from "../output/moment.ts";
 import type { TableFormat } from "../output/table.ts";
@@ -18,8 +19,6 @@ import { createProgress } from "../progress/create-progress.ts";
 import { confirm, confirmByTyping } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
 import { restoreReportJson } from "./restore-json.ts";
-import { type Invocation, say, Session } from "./session.ts";
-import { goOnInBackground } from "./background.ts";
 import { collectSelections, selectionText, type SourceSelection } from "./source-selection.ts";
 import { warningsExit } from "./warnings.ts";
 
@@ -64,15 +63,6 @@ export function registerBackupRestore(program: Command, run: RunCommand): void {
 
 async function restore(invocation: Invocation, options: RestoreOptions, id: string | undefined): Promise<number> {
   const { host } = invocation;
-  if (options.branchFrom !== undefined) {
-    throw new HoldfastError(
-      "INPUT_INVALID",
-      "Without a server no new environment can be made, so --branch-from has no use.",
-      {
-        remedy: "Add the environment to the configuration and name it with --target, or restore with --into DIRECTORY.",
-      },
-    );
-  }
   if (options.resourcesInit !== undefined) {
     throw new HoldfastError(
       "INPUT_INVALID",
@@ -80,91 +70,91 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
       { remedy: "Leave the option out, and set resources where the environment is made." },
     );
   }
-  await using session = await Session.open(invocation, { needsRepository: true });
-  const origin = session.chooseEnvironment();
-  const chosen = options.target === undefined ? origin : session.chooseEnvironment(options.target);
-  const backup = await session.findBackup(origin, id, (one) => one.restorable && one.status === "CREATED");
-  const environment = await session.environment(chosen);
-  if (options.into === undefined) assertActive(environment);
-
-  const restoreOptions: RestoreBackupOptions = {
-    backup: backup.id,
-    noCode: !options.code,
-    ...(chosen.id === origin.id ? {} : { sourceEnvironment: origin.id }),
-    ...(options.only === undefined ? {} : { only: options.only }),
-    ...(options.into === undefined ? {} : { into: resolve(host.cwd, options.into) }),
-  };
-  const progress = createProgress(host, invocation.options, options.format);
-  const context = await session.engineContext((event) => progress.show(event));
-  const plan = await planRestore(context, environment, restoreOptions);
-  assertRestorableInPart(plan);
-  describe(invocation, plan, chosen, restoreOptions);
-  if (restoreOptions.into === undefined && !(await confirmRestore(invocation, chosen))) return 1;
-
-  if (!options.wait && host.backgroundName === undefined) {
-    const log = await goOnInBackground(invocation, session.config.stateDirectory, `restore-${newOperationId()}`);
-    say(invocation, "It goes on in the background. How it ends stands in its log:");
-    host.stdout.write(options.format === "json" ? `${JSON.stringify({ log }, null, 2)}\n` : `${log}\n`);
-    return 0;
-  }
-
-  await session.record(options.into === undefined ? "environment.restore" : "backup.restore-into", chosen, {
-    backup: backup.id,
-    source_environment: origin.id,
-    restore_code: options.code,
-    ...(options.only === undefined ? {} : { only: options.only.map(selectionText).join(", ") }),
-    ...(restoreOptions.into === undefined ? {} : { into: restoreOptions.into }),
+  // Into a folder of this machine nothing of the environment is touched: that needs no server beside the repository.
+  await using plane = await openControlPlane(invocation, {
+    needsRepository: true,
+    besideServer: options.into !== undefined,
   });
-  let report: RestoreReport;
+  const environments = await plane.environments();
+  const all = { id: plane.project.id, environments };
+  const origin = chooseEnvironment(all, invocation.options.environment);
+  const backup = await plane.findBackup(origin.id, id, (one) => one.restorable && one.status === "CREATED");
+  const request: RestoreRequest = {
+    backup: backup.id,
+    origin,
+    target: options.target === undefined ? origin : targetOf(all, options.target, options.branchFrom),
+    branchFrom: options.branchFrom as EnvironmentId | undefined,
+    noCode: !options.code,
+    only: options.only,
+    into: options.into === undefined ? undefined : resolve(host.cwd, options.into),
+  };
+  const plan = await plane.planRestore(request);
+  describe(invocation, plan, request);
+  if (request.into === undefined && !(await confirmRestore(invocation, request.target))) return 1;
+
+  const progress = createProgress(host, invocation.options, options.format);
+  let outcome: RestoreReport | Started;
   try {
-    report = await restoreBackup(context, environment, restoreOptions);
+    outcome = await plane.restore(request, { wait: options.wait, progress });
   } finally {
     progress.finish();
   }
+  if (isStarted(outcome)) return tellStarted(invocation, options, outcome);
   if (options.format === "json") {
-    host.stdout.write(`${JSON.stringify(restoreReportJson(report, chosen.id, restoreOptions.into), null, 2)}\n`);
+    host.stdout.write(`${JSON.stringify(restoreReportJson(outcome, request.target.id, request.into), null, 2)}\n`);
   } else {
-    say(invocation, doneText(report, plan, chosen, restoreOptions));
-    if (restoreOptions.into === undefined && plan.steps.some(({ source }) => source.startsWith("code:"))) {
+    say(invocation, doneText(outcome, plan, request));
+    if (request.into === undefined && plan.parts.some(({ source }) => source.startsWith("code:"))) {
       say(invocation, "Restart the application: its processes still run the old code.");
     }
   }
-  return warningsExit(invocation, report.warnings.length, options.format);
+  return warningsExit(invocation, outcome.warnings.length, options.format);
 }
 
-/**
- * A kind that is only restored whole refuses here, before anybody is asked and anything is begun.
- * @throws HoldfastError SERVICE_UNSUPPORTED
- */
-function assertRestorableInPart(plan: RestorePlan): void {
-  for (const { component, below } of plan.steps) {
-    if (below !== undefined) component?.target(below);
+/** With --branch-from one that is not there yet is meant. */
+function targetOf(
+  project: { readonly id: ProjectId; readonly environments: readonly ListedEnvironment[] },
+  wanted: string,
+  branchFrom: string | undefined,
+): ListedEnvironment {
+  if (branchFrom === undefined || project.environments.some(({ id }) => id === wanted)) {
+    return chooseEnvironment(project, wanted);
   }
+  const { type, id: parent } = chooseEnvironment(project, branchFrom);
+  return { id: wanted as EnvironmentId, title: wanted, type, status: "active", parent };
+}
+
+function tellStarted(invocation: Invocation, { format }: RestoreOptions, { log, activity }: Started): number {
+  const { stdout } = invocation.host;
+  say(
+    invocation,
+    log === undefined
+      ? `It goes on at the server. Follow it with:  holdfast activity:log ${activity ?? ""}`
+      : "It goes on in the background. How it ends stands in its log:",
+  );
+  const data = { log: log ?? null, activity: activity ?? null };
+  stdout.write(format === "json" ? `${JSON.stringify(data, null, 2)}\n` : `${log ?? activity ?? ""}\n`);
+  return 0;
 }
 
 /** What a production environment loses cannot be had back, so its name has to be typed. */
-async function confirmRestore(invocation: Invocation, environment: EnvironmentConfig): Promise<boolean> {
+async function confirmRestore(invocation: Invocation, environment: ListedEnvironment): Promise<boolean> {
   if (environment.type !== "production") return confirm(invocation, "Are you sure you want to continue?");
   const question = "Type the environment's name to continue:";
   if (await confirmByTyping(invocation, question, environment.id)) return true;
   return false;
 }
 
-function describe(
-  invocation: Invocation,
-  plan: RestorePlan,
-  environment: EnvironmentConfig,
-  options: RestoreBackupOptions,
-): void {
+function describe(invocation: Invocation, plan: RestorePlan, request: RestoreRequest): void {
   const { backup } = plan;
-  const place = options.into === undefined ? `${environment.id} (${environment.type})` : options.into;
+  const { target, into, only } = request;
+  const place = into ?? `${target.id} (${target.type})`;
   say(invocation, `Restoring ${backup.id} (${backupText(backup, invocation.host.clock.now())}) to ${place}.`);
-  if (options.into === undefined) {
-    const requests =
-      environment.gateway === undefined
-        ? "There is no gateway: requests are not held meanwhile."
-        : "Requests wait for about a second.";
-    say(invocation, `This replaces ${replacedText(plan, options)}. ${requests}`);
+  if (into === undefined) {
+    const requests = plan.hasGateway
+      ? "Requests wait for about a second."
+      : "There is no gateway: requests are not held meanwhile.";
+    say(invocation, `This replaces ${replacedText(plan, request)}. ${requests}`);
   }
   if (plan.missingInEnvironment.length > 0) {
     say(
@@ -172,7 +162,7 @@ function describe(
       `Not restored, since the environment has no such component: ${plan.missingInEnvironment.join(", ")}.`,
     );
   }
-  if (plan.missingInBackup.length > 0 && options.only === undefined && options.into === undefined) {
+  if (plan.missingInBackup.length > 0 && only === undefined && into === undefined) {
     say(invocation, `Left as it is, since the backup does not hold it: ${plan.missingInBackup.join(", ")}.`);
   }
 }
@@ -181,18 +171,18 @@ const backupText = (backup: Backup, now: Date): string =>
   `${backup.safe ? "safe" : "live"}, ${formatMoment(backup.createdAt)}, ${formatAge(backup.createdAt, now)}`;
 
 /** The parts as --only names them: "mount:app/media:2026, service:db"; undefined if the whole backup comes back. */
-function partsText(plan: RestorePlan, { only }: RestoreBackupOptions): string | undefined {
+function partsText(plan: RestorePlan, { only }: RestoreRequest): string | undefined {
   if (only === undefined) return undefined;
-  return plan.steps
+  return plan.parts
     .map(({ source, below }) => selectionText(below === undefined ? { source } : { source, path: below }))
     .join(", ");
 }
 
 /** "the data of 3 services and 1 mount, and the code (1f3c9ab)", or the parts that are asked for. */
-function replacedText(plan: RestorePlan, options: RestoreBackupOptions): string {
-  const named = partsText(plan, options);
+function replacedText(plan: RestorePlan, request: RestoreRequest): string {
+  const named = partsText(plan, request);
   if (named !== undefined) return named;
-  const ofKind = (prefix: string) => plan.steps.filter((step) => step.source.startsWith(prefix));
+  const ofKind = (prefix: string) => plan.parts.filter(({ source }) => source.startsWith(prefix));
   const parts = [
     [ofKind("service:").length, "service"],
     [ofKind("mount:").length, "mount"],
@@ -206,18 +196,13 @@ function replacedText(plan: RestorePlan, options: RestoreBackupOptions): string 
   return texts.join(", and ");
 }
 
-function doneText(
-  report: RestoreReport,
-  plan: RestorePlan,
-  environment: EnvironmentConfig,
-  options: RestoreBackupOptions,
-): string {
-  const { into } = options;
-  const parts = partsText(plan, options);
+function doneText(report: RestoreReport, plan: RestorePlan, request: RestoreRequest): string {
+  const { into, target } = request;
+  const parts = partsText(plan, request);
   const moment = formatMoment(report.backup.createdAt);
   if (into !== undefined) {
-    return `Wrote ${parts === undefined ? "" : `${parts} of `}the backup of ${moment} to ${into} in ${formatDuration(report.durationMs)}. ${environment.id} was not changed.`;
+    return `Wrote ${parts === undefined ? "" : `${parts} of `}the backup of ${moment} to ${into} in ${formatDuration(report.durationMs)}. ${target.id} was not changed.`;
   }
   const git = plan.commitId !== "" ? " Its Git repository was not changed; your next deploy uses the latest code." : "";
-  return `Restored ${parts === undefined ? "" : `${parts} of `}${environment.id} to ${moment} in ${formatDuration(report.durationMs)}.${git}`;
+  return `Restored ${parts === undefined ? "" : `${parts} of `}${target.id} to ${moment} in ${formatDuration(report.durationMs)}.${git}`;
 }

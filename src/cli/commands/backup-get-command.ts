@@ -1,13 +1,15 @@
 import type { Command } from "commander";
+import { planeEnvironment } from "../choose.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { openControlPlane } from "../open-control-plane.ts";
 import { isHoldfastError } from "../../base/index.ts";
 import type { Backup } from "../../engine/index.ts";
-import { addPropertyOptions, type PropertyOptions, renderProperties } from "../commands/property-output.ts";
+import { addPropertyOptions, type PropertyOptions, renderProperties } from "./property-output.ts";
 import { printable } from "../output/printable.ts";
 import type { RunCommand } from "../run-command.ts";
 import { backupJson } from "./backup-json.ts";
-import { measure, sizesJson } from "./repo-stats-command.ts";
-import { type Invocation, say, sayDetail, Session } from "./session.ts";
-import { tagOf } from "./snapshot-text.ts";
+import { sizesJson } from "../offline/repo-stats-command.ts";
+import { type Invocation, say, sayDetail } from "../offline/session.ts";
 
 export function registerBackupGet(program: Command, run: RunCommand): void {
   addPropertyOptions(
@@ -20,14 +22,14 @@ export function registerBackupGet(program: Command, run: RunCommand): void {
 }
 
 async function get(invocation: Invocation, options: PropertyOptions, id: string | undefined): Promise<number> {
-  await using session = await Session.open(invocation);
-  const backup = await session.findBackup(session.chooseEnvironment(), id);
+  await using plane = await openControlPlane(invocation);
+  const environment = await planeEnvironment(plane, invocation.options);
+  const backup = await plane.findBackup(environment.id, id);
   if (id !== backup.id) sayDetail(invocation, `The newest backup: ${backup.id}`);
-  const replicas = session.project.repository.replicas.map(({ name }) => name);
-  const data = backupJson(backup, replicas);
+  const data = backupJson(backup);
   // Measuring reads directories of all backups: not for who wants to know something else.
   if (options.property === undefined || /^sizes(\.|$)/.test(options.property)) {
-    data["sizes"] = await sizesOf(invocation, session, backup);
+    data["sizes"] = await sizesOf(invocation, plane, backup);
   }
   invocation.host.stdout.write(renderProperties("A backup", data, options));
   return 0;
@@ -36,17 +38,12 @@ async function get(invocation: Invocation, options: PropertyOptions, id: string 
 /** Null, with a warning, if the repository does not tell. */
 async function sizesOf(
   invocation: Invocation,
-  session: Session,
+  plane: ControlPlane,
   backup: Backup,
 ): Promise<Record<string, number> | null> {
   try {
-    const repository = await session.repository();
-    const { signal } = invocation.host;
-    const { sizes } = await measure(invocation, (onProgress) => repository.stats({ signal, onProgress }));
-    const found =
-      sizes.find(({ snapshot }) => snapshot.id === backup.snapshot) ??
-      sizes.find(({ snapshot }) => tagOf(snapshot, "backup") === backup.id);
-    return found === undefined ? null : sizesJson(found);
+    const sizes = await plane.backupSizes(backup);
+    return sizes === null ? null : sizesJson(sizes);
   } catch (error) {
     if (!isHoldfastError(error) || error.code === "INTERRUPTED") throw error;
     say(invocation, `Warning: what the backup takes cannot be told: ${printable(error.message)}`);

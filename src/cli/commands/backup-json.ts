@@ -1,10 +1,10 @@
-import type { Backup } from "../../engine/index.ts";
+import type { ListedBackup } from "../control-plane.ts";
 import { roundMilliseconds } from "../output/machine-numbers.ts";
 import { formatTimestamp } from "../output/moment.ts";
 import { holdJson } from "./hold-json.ts";
 
 /** A backup as data: Upsun's fields first, then ours. Names are fixed; scripts depend on them. */
-export function backupJson(backup: Backup, replicas: readonly string[]): Record<string, unknown> {
+export function backupJson(backup: ListedBackup): Record<string, unknown> {
   return roundMilliseconds({
     id: backup.id,
     created_at: formatTimestamp(backup.createdAt),
@@ -28,7 +28,7 @@ export function backupJson(backup: Backup, replicas: readonly string[]): Record<
     duration_ms: backup.durationMs,
     data_added: backup.written.bytesNew,
     data_added_packed: backup.written.bytesStored,
-    replicas,
+    replicas: backup.replicas,
     components: backup.components.map((component) => ({
       source: component.source,
       kind: component.kind,

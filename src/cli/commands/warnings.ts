@@ -1,5 +1,5 @@
 import { formatCount } from "../output/moment.ts";
-import { type Invocation, say } from "./session.ts";
+import { type Invocation, say } from "../offline/session.ts";
 
 const doneWithWarnings = 3;
 

@@ -1,0 +1,93 @@
+import type { BackupId, EnvironmentId, ProjectId, SourceId } from "../../base/index.ts";
+import type { Received } from "../../client/index.ts";
+import type { Operations } from "../../contract/index.ts";
+import type { JsonObject } from "../../control/index.ts";
+import type { Backup, RestoreReport } from "../../engine/index.ts";
+import type { ListedBackup } from "../control-plane.ts";
+import { dateOf } from "./activity-answers.ts";
+
+type Details = Received<Operations["getBackupDetails"]>;
+type HoldAnswer = Details["hold"];
+
+/** A backup as the server's catalog has it, from its answer. */
+export function backupOf(answer: Details): ListedBackup {
+  return {
+    id: answer.id as BackupId,
+    project: answer.project as ProjectId,
+    environment: answer.environment as EnvironmentId,
+    snapshot: answer.snapshot,
+    createdAt: new Date(answer.created_at),
+    updatedAt: new Date(answer.updated_at),
+    expiresAt: dateOf(answer.expires_at),
+    status: answer.status,
+    automated: answer.automated,
+    safe: answer.safe,
+    restorable: answer.restorable,
+    commitId: answer.commit_id,
+    hold: holdOf(answer.hold),
+    skewMs: answer.skew_ms,
+    durationMs: answer.duration_ms,
+    sizeBytes: answer.size_of_volumes ?? 0,
+    written: {
+      bytesNew: answer.data_added,
+      bytesStored: answer.data_added_packed,
+      blobsNew: answer.blobs_added,
+    },
+    components: answer.components.map((component) => ({
+      source: component.source as SourceId,
+      kind: component.kind,
+      path: component.path,
+      ...(component.engine_version === null ? {} : { engineVersion: component.engine_version }),
+      frozenAt: new Date(component.frozen_at),
+      freezeMs: component.freeze_ms,
+      freezeFacts: component.freeze_facts as Backup["components"][number]["freezeFacts"],
+      files: component.files,
+      bytes: component.bytes,
+    })),
+    warnings: answer.warnings.map(({ source, ...warning }) => ({ ...warning, source: source as SourceId | null })),
+    replicas: answer.replicas,
+  };
+}
+
+const holdOf = (hold: HoldAnswer): Backup["hold"] =>
+  hold === null
+    ? null
+    : {
+        drainMs: hold.drain_ms,
+        heldMs: hold.held_ms,
+        requestsHeld: hold.requests_held,
+        longestWaitMs: hold.longest_wait_ms,
+        requestsFailed: hold.requests_failed,
+      };
+
+/** What the worker wrote into the activity's payload: src/control/worker/restore-report-payload.ts. */
+interface RestorePayload {
+  readonly duration_ms: number;
+  readonly hold: HoldAnswer;
+  readonly components: readonly {
+    readonly source: SourceId;
+    readonly files: number;
+    readonly bytes: number;
+    readonly reused_bytes: number;
+    readonly swap_ms: number | null;
+    readonly swap_facts: Readonly<Record<string, string | number | boolean>> | null;
+  }[];
+  readonly warnings: RestoreReport["warnings"];
+}
+
+/** What a restore did, from its activity's payload; undefined if that does not say, as of one that another worker finished. */
+export function restoreReportOf(payload: JsonObject, backup: Backup): RestoreReport | undefined {
+  const restore = payload["restore"] as unknown as RestorePayload | undefined;
+  if (restore === undefined) return undefined;
+  return {
+    backup,
+    hold: holdOf(restore.hold),
+    durationMs: restore.duration_ms,
+    components: restore.components.map(({ source, files, bytes, reused_bytes, swap_ms, swap_facts }) => ({
+      source,
+      stage: { files, bytes, reusedBytes: reused_bytes },
+      ...(swap_ms === null ? {} : { swap: { durationMs: swap_ms, facts: swap_facts ?? {} } }),
+    })),
+    warnings: restore.warnings,
+  };
+}

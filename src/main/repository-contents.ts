@@ -1,0 +1,65 @@
+import type { BackupContents } from "../api/index.ts";
+import { HoldfastError } from "../base/index.ts";
+import type { Composition } from "../cli/index.ts";
+import type { Config } from "../config/index.ts";
+import type { Backup } from "../control/index.ts";
+import type { Repository } from "../repository/index.ts";
+
+/** So many requests read repositories at once: each holds an index in memory. Others wait. */
+const mostReaders = 2;
+
+/** What the API's server reads out of the projects' repositories, each opened for one request. */
+export class RepositoryContents implements BackupContents {
+  readonly #config: Config;
+  readonly #composition: Composition;
+  readonly #waiting: (() => void)[] = [];
+  #readers = 0;
+
+  constructor(config: Config, composition: Composition) {
+    this.#config = config;
+    this.#composition = composition;
+  }
+
+  sizes(backup: Backup, signal: AbortSignal): ReturnType<BackupContents["sizes"]> {
+    return this.#read(backup, signal, async (repository) => {
+      const { sizes } = await repository.stats({ signal });
+      return (
+        sizes.find(({ snapshot }) => snapshot.id === backup.snapshot) ??
+        sizes.find(({ snapshot }) => snapshot.tags.includes(`backup:${backup.id}`))
+      );
+    });
+  }
+
+  async #read<T>(backup: Backup, signal: AbortSignal, read: (repository: Repository) => Promise<T>): Promise<T> {
+    const project = this.#config.projects.find(({ id }) => id === backup.project);
+    if (project === undefined) {
+      throw new HoldfastError(
+        "PROJECT_NOT_FOUND",
+        `The server's configuration has no project ${backup.project} any more.`,
+      );
+    }
+    await this.#enter();
+    try {
+      const repository = await this.#composition.openRepository(this.#config, project, signal);
+      try {
+        return await read(repository);
+      } finally {
+        await repository.close();
+      }
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#readers < mostReaders) this.#readers += 1;
+    // Who leaves hands its place on.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#readers -= 1;
+    else next();
+  }
+}
