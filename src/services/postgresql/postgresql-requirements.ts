@@ -23,9 +23,11 @@ export async function checkVersions(connection: PostgresqlConnection, server: Se
     );
   }
   const options = { ...connection.toolOptions(), timeoutMs: 30_000 };
+  const [said, help] = await Promise.all(
+    ["--version", "--help"].map((question) => runClientTool("pg_dump", [question], options)),
+  );
   // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-  const said = await runClientTool("pg_dump", ["--version"], options);
-  const toolMajor = Number(/\) (\d+)/.exec(said)?.[1] ?? Number.NaN);
+  const toolMajor = Number(/\) (\d+)/.exec(said ?? "")?.[1] ?? Number.NaN);
   if (!(toolMajor >= serverMajor)) {
     throw new HoldfastError(
       "TOOL_MISSING",
@@ -36,8 +38,7 @@ export async function checkVersions(connection: PostgresqlConnection, server: Se
       },
     );
   }
-  const help = await runClientTool("pg_dump", ["--help"], options);
-  return { knowsRestrictKey: help.includes("--restrict-key") };
+  return { knowsRestrictKey: help?.includes("--restrict-key") === true };
 }
 
 /**

@@ -5,7 +5,7 @@ import { TimeLimit } from "../client-tool/time-limit.ts";
 import type { PostgresqlConnection } from "./postgresql-connection.ts";
 import { SqlError } from "./postgresql-errors.ts";
 
-/** The mark is shorter than this; so much of the output is held back until it is known not to be the mark. */
+/** The mark's line is shorter than this. */
 const markLimit = 128;
 
 /**
@@ -153,20 +153,21 @@ export class PostgresqlSession {
     for (;;) {
       const next = await this.#output.next();
       if (next.done === true) throw new Error("psql ended amidst a command");
-      held = held.length === 0 ? next.value : Buffer.concat([held, next.value]);
+      const bytes = held.length === 0 ? next.value : Buffer.concat([held, next.value]);
       // Nothing follows the mark until the next command is sent, so only the end has to be looked at.
-      const tail = held.subarray(Math.max(0, held.length - markLimit)).toString("latin1");
-      const at = tail.lastIndexOf(this.#mark);
-      if (at !== -1 && tail.endsWith("\n")) {
+      const tailAt = Math.max(0, bytes.length - markLimit);
+      const tail = bytes.toString("latin1", tailAt);
+      // Its first byte is its only backslash, so that it begins at the last one if at all.
+      const at = tail.lastIndexOf("\\");
+      const whole = at !== -1 && tail.startsWith(this.#mark, at);
+      const begins = whole || (at !== -1 && this.#mark.startsWith(tail.slice(at)));
+      const end = begins ? tailAt + at : bytes.length;
+      if (end > 0) yield bytes.subarray(0, end);
+      if (whole && tail.endsWith("\n")) {
         const [, failed = "", sqlState = ""] = tail.slice(at).trim().split(" ");
-        const rest = held.subarray(0, Math.max(0, held.length - markLimit) + at);
-        if (rest.length > 0) yield rest;
         return { failed: failed === "true", sqlState };
       }
-      if (held.length > markLimit) {
-        yield held.subarray(0, held.length - markLimit);
-        held = held.subarray(held.length - markLimit);
-      }
+      held = bytes.subarray(end);
     }
   }
 
