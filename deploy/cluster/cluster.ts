@@ -98,12 +98,12 @@ export class Cluster {
     await this.#signIn();
   }
 
-  /** Starts a member, again if it was stopped. Returns the port that an API server listens on. */
+  /** Starts a member, again if it was stopped. Returns the port that it listens on, if it does. */
   async startMember(name: MemberName, port = "0"): Promise<string> {
     const api = name.startsWith("api");
     const configuration = api ? "api.yaml" : name === "gateway" ? "worker-1.yaml" : `${name}.yaml`;
     const args = name === "gateway" ? ["gateway", "main"] : ["serve", "--role", api ? "api" : "worker"];
-    const ready = api ? /Listening on http:\S+:(\d+)\./ : name === "gateway" ? /listens on/ : /Working on/;
+    const ready = api ? /Listening on http:\S+:(\d+)\./ : name === "gateway" ? /listens on \S+:(\d+)\./ : /Working on/;
     const env = api ? { ...this.#env, API: name, API_PORT: port } : this.#env;
     const { running, said } = await HoldfastProcess.start(configuration, args, { env, ready });
     this.#members.set(name, running);
@@ -116,7 +116,7 @@ export class Cluster {
     while ((await fetch(`${this.url}/health`)).headers.get("x-served-by") !== name) await delay(100);
   }
 
-  /** Where an API server listens, or listened last. */
+  /** Where an API server or the gateway listens, or listened last. */
   portOf(name: MemberName): string {
     return this.#ports.get(name) ?? "";
   }
@@ -154,11 +154,17 @@ export class Cluster {
   }
 
   /** Asks for a backup; returns the activity's id. */
-  async backUp(environment: string, safe: boolean): Promise<string> {
-    const answer = await this.ask<{ _embedded: { activities: readonly [{ id: string }] } }>(
-      `/projects/shop/environments/${environment}/backup`,
-      { safe },
-    );
+  backUp(environment: string, safe: boolean): Promise<string> {
+    return this.#activity(`/projects/shop/environments/${environment}/backup`, { safe });
+  }
+
+  /** Asks for a restore in place; returns the activity's id. */
+  restore(environment: string, backup: string): Promise<string> {
+    return this.#activity(`/projects/shop/environments/${environment}/backups/${backup}/restore`, {});
+  }
+
+  async #activity(path: string, body: unknown): Promise<string> {
+    const answer = await this.ask<{ _embedded: { activities: readonly [{ id: string }] } }>(path, body);
     return answer._embedded.activities[0].id;
   }
 

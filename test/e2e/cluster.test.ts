@@ -55,14 +55,10 @@ test("what is asked for while a machine's worker is dead is done when it is back
   const media = join(folder, "staging/media/picture");
   const [id] = await namesOf("staging");
   await writeFile(media, "spoilt");
-  const answer = await cluster.ask<{ _embedded: { activities: readonly [{ id: string; state: string }] } }>(
-    `/projects/shop/environments/staging/backups/${id}/restore`,
-    {},
-  );
-  const [restore] = answer._embedded.activities;
-  expect(restore.state).toBe("pending");
+  const restore = await cluster.restore("staging", String(id));
+  expect(await cluster.ask(`/projects/shop/activities/${restore}`)).toMatchObject({ state: "pending" });
   expect(await cluster.end(await cluster.backUp("dev", false))).toMatchObject({ result: "success" });
   await cluster.startMember("worker-2");
-  expect(await cluster.end(restore.id)).toMatchObject({ result: "success" });
+  expect(await cluster.end(restore)).toMatchObject({ result: "success" });
   expect(await readFile(media, "utf8")).toBe("a picture of staging");
 }, 60_000);
