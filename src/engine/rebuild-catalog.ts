@@ -67,8 +67,9 @@ async function rebuild(context: RebuildContext, project: ProjectId): Promise<Reb
     ({ tags }) => tags.includes("holdfast") && tags.includes(`project:${project}`),
   );
   const unreadable: { readonly snapshot: string; readonly reason: string }[] = [];
-  const found = new Set<string>();
-  let readable = 0;
+  const untold = new Set<string>();
+  /** With their snapshots: copies of one snapshot are one backup. */
+  const inserted = new Map<BackupId, readonly string[]>();
   const reader = await repository.reader({ signal });
   try {
     for (const [index, snapshot] of snapshots.entries()) {
@@ -78,22 +79,38 @@ async function rebuild(context: RebuildContext, project: ProjectId): Promise<Reb
         const backup = await backupIn(reader, snapshot, project);
         const state = before.get(backup.id);
         await catalog.insert(state === undefined ? backup : { ...backup, ...state });
-        // Copies of one snapshot are one backup.
-        if (!found.has(backup.id)) readable += 1;
-        found.add(backup.id);
+        inserted.set(backup.id, [...(inserted.get(backup.id) ?? []), snapshot.id]);
       } catch (error) {
         if (!isDamage(error)) throw error;
         unreadable.push({ snapshot: snapshot.id, reason: error.message });
-        for (const tag of snapshot.tags) if (tag.startsWith("backup:")) found.add(tag.slice("backup:".length));
+        for (const tag of snapshot.tags) if (tag.startsWith("backup:")) untold.add(tag.slice("backup:".length));
       }
     }
   } finally {
     await reader.close();
   }
-  const gone = [...before.keys()].filter((id) => !found.has(id));
+  const kept = await stillStored(repository, inserted);
+  const gone = [...new Set([...before.keys(), ...inserted.keys()])].filter((id) => !kept.has(id) && !untold.has(id));
   for (const id of gone) await catalog.remove(project, id);
-  const added = readable - [...before.keys()].filter((id) => found.has(id)).length;
-  return { backups: readable, added: Math.max(0, added), removed: gone.length, unreadable };
+  return {
+    backups: kept.size,
+    added: [...kept].filter((id) => !before.has(id)).length,
+    removed: gone.filter((id) => before.has(id)).length,
+    unreadable,
+  };
+}
+
+/**
+ * Another machine may have deleted backups after the snapshots were listed, and removed their rows before they were inserted
+ * again. Whoever removes a snapshot from now on removes its row after that.
+ */
+async function stillStored(
+  repository: Repository,
+  inserted: ReadonlyMap<BackupId, readonly string[]>,
+): Promise<ReadonlySet<BackupId>> {
+  const stored = new Set<string>((await repository.snapshots()).map(({ id }) => id));
+  const found = [...inserted].filter(([, snapshots]) => snapshots.some((snapshot) => stored.has(snapshot)));
+  return new Set(found.map(([id]) => id));
 }
 
 async function backupIn(reader: RepositoryReader, snapshot: Snapshot, project: ProjectId): Promise<Backup> {
