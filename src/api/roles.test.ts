@@ -201,6 +201,8 @@ const environmentTable: Partial<
   getBackup: ["viewer", (type) => ({ parameters: withBackup(type) })],
   listBackupDetails: ["viewer", (type) => ({ parameters: active(type) })],
   getBackupSizes: ["viewer", (type) => ({ parameters: withBackup(type) })],
+  listBackupFiles: ["admin", (type) => ({ parameters: withBackup(type) })],
+  getBackupArchive: ["admin", (type) => ({ parameters: withBackup(type) })],
   planBackup: ["admin", (type) => ({ parameters: active(type), query: "?safe=false" })],
   planRestore: ["admin", (type) => ({ parameters: withBackup(type) })],
   getBackupDetails: ["viewer", (type) => ({ parameters: withBackup(type) })],

@@ -37,6 +37,31 @@ export interface BackupContents {
       }
     | undefined
   >;
+  /** What is directly in a directory, or the one file. @throws HoldfastError SOURCE_NOT_FOUND, BACKUP_NOT_FOUND, REPOSITORY_* */
+  files(backup: Backup, path: Buffer, signal: AbortSignal): Promise<readonly BackupFile[]>;
+  /** A tar archive of these paths; of everything for the empty one. @throws as `files`, before the first byte */
+  archive(backup: Backup, paths: readonly Buffer[], signal: AbortSignal): Promise<BackupArchive>;
+}
+
+export interface BackupFile {
+  readonly name: Buffer;
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly modifiedAt: Date;
+  readonly links: number;
+  readonly linkTarget: Buffer | undefined;
+}
+
+export interface BackupArchive {
+  /** No faster than they are taken. Has to be taken to its end, or returned. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Once all are taken. */
+  readonly summary: () => { readonly entries: number; readonly bytes: number; readonly skipped: readonly Buffer[] };
 }
 
 /** Everything that the API works on. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseConfig, type Config } from "../config/index.ts";
 import { chooseEnvironment, chooseProject } from "./choose.ts";
-import { modeText } from "./offline/mode-text.ts";
+import { modeText } from "./commands/mode-text.ts";
 import { collectSelections, parseSourceSelection } from "./commands/source-selection.ts";
 
 const project = (name: string, environments: string): string => `  ${name}:

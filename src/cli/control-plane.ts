@@ -33,6 +33,11 @@ export interface ControlPlane extends AsyncDisposable {
   /** What it takes in the repository; null if that does not know it. @throws HoldfastError REPOSITORY_*, STORAGE_* */
   backupSizes(backup: Backup): Promise<BackupSizes | null>;
 
+  /** What lies in a directory of the backup, or the one file. @throws HoldfastError SOURCE_NOT_FOUND, ACCESS_DENIED */
+  backupFiles(backup: Backup, path: Buffer): Promise<readonly BackupFile[]>;
+  /** A tar archive of these paths, of everything for the empty one. @throws as `backupFiles`, before the first byte */
+  backupArchive(backup: Backup, paths: readonly Buffer[], onProgress: (bytes: number) => void): Promise<BackupArchive>;
+
   /** What a backup would do. @throws what `createBackup` refuses with */
   planBackup(environment: ListedEnvironment, options: { readonly live: boolean }): Promise<BackupPlan>;
   /** @throws HoldfastError ENVIRONMENT_*, MANUAL_BACKUP_FORBIDDEN, ACCESS_DENIED, and what a backup fails with */
@@ -108,6 +113,35 @@ export interface BackupSizes {
   readonly bytesStored: number;
   readonly bytesUnique: number;
   readonly bytesNew: number;
+}
+
+export interface BackupFile {
+  /** The last name of its path. */
+  readonly name: Buffer;
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly modifiedAt: Date;
+  readonly links: number;
+  readonly linkTarget: Buffer | undefined;
+}
+
+export interface BackupArchive {
+  /** No faster than they are taken. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Once all are taken; undefined if nobody knows. */
+  readonly summary: () => ArchiveSummary | undefined;
+}
+
+export interface ArchiveSummary {
+  readonly entries: number;
+  readonly bytes: number;
+  /** Sockets, of which an archive has none; perhaps the first only. */
+  readonly skipped: readonly Buffer[];
 }
 
 export interface BackupPlan {

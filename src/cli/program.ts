@@ -5,8 +5,8 @@ import { addGlobalOptions, type GlobalOptions, globalOptions } from "./global-op
 import { type CliHost, usesColour } from "./host.ts";
 import { registerBackupCreate } from "./commands/backup-create-command.ts";
 import { registerBackupDelete } from "./commands/backup-delete-command.ts";
-import { registerBackupDownload } from "./offline/backup-download-command.ts";
-import { registerBackupFiles } from "./offline/backup-files-command.ts";
+import { registerBackupDownload } from "./commands/backup-download-command.ts";
+import { registerBackupFiles } from "./commands/backup-files-command.ts";
 import { registerBackupGet } from "./commands/backup-get-command.ts";
 import { registerBackupList } from "./commands/backup-list-command.ts";
 import { registerBackupRestore } from "./commands/backup-restore-command.ts";

@@ -1,7 +1,14 @@
 import type { IncomingMessage } from "node:http";
 import type { z } from "zod";
 import { HoldfastError, isHoldfastError, messageOf } from "../base/index.ts";
-import { type Operation, type OperationName, operations, type Operations, type Parameters } from "../contract/index.ts";
+import {
+  type Operation,
+  type OperationName,
+  operations,
+  type Operations,
+  type Parameters,
+  summaryTrailer,
+} from "../contract/index.ts";
 import type { AccessTokens } from "./access-tokens.ts";
 import { bodyOf, exchange } from "./http-exchange.ts";
 import { problemError } from "./problem-error.ts";
@@ -25,6 +32,10 @@ export type Received<O extends Operation> = O["answer"] extends { readonly shape
 
 type LineOf<O extends Operation> = O["answer"] extends { readonly lines: infer Line extends z.ZodType }
   ? z.output<Line>
+  : never;
+
+type SummaryOf<O extends Operation> = O["answer"] extends { readonly summary: infer Summary extends z.ZodType }
+  ? z.output<Summary>
   : never;
 
 export interface ApiClientOptions {
@@ -83,6 +94,28 @@ export class ApiClient {
         if (line !== "") yield this.#checked(answer.lines, line) as LineOf<Operations[N]>;
       }
     }
+  }
+
+  /**
+   * Bytes as they come, and once all have come what the server says of them; undefined if a proxy has dropped that.
+   * @throws as `call`, also when they end before their end
+   */
+  async bytes<N extends OperationName>(
+    name: N,
+    call: Call<Operations[N]>,
+  ): Promise<{ readonly bytes: AsyncIterable<Buffer>; readonly summary: () => SummaryOf<Operations[N]> | undefined }> {
+    const operation: Operation = operations[name];
+    const { answer } = operation;
+    if (!("bytes" in answer)) throw new TypeError(`${name} answers no bytes`);
+    const response = await this.#send(operation, call);
+    return {
+      bytes: bodyOf(response, this.address, this.#options.signal),
+      summary: () => {
+        const text = response.trailers[summaryTrailer];
+        if (typeof text !== "string") return undefined;
+        return this.#checked(answer.summary, Buffer.from(text, "base64").toString()) as SummaryOf<Operations[N]>;
+      },
+    };
   }
 
   /**

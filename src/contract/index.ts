@@ -2,6 +2,7 @@
 // Terms: operation (one method of one path), shape (a schema), link (HAL). It knows no server and runs in browsers, too.
 export { openApiDocument } from "./openapi.ts";
 export type { Answer, Body, Method, Operation, Parameters, Query, Result } from "./operation.ts";
+export { summaryTrailer } from "./operation.ts";
 export { type OperationName, operations, type Operations } from "./operations.ts";
 export type { environmentOperations } from "./operations/environment-operations.ts";
 export type { projectOperations } from "./operations/project-operations.ts";

@@ -92,6 +92,9 @@ function answerObject(answer: Answer): Json {
       content: { "application/x-ndjson": { schema: reference(answer.lines) } },
     };
   }
+  if ("bytes" in answer) {
+    return { description, content: { [answer.bytes]: { schema: { type: "string", format: "binary" } } } };
+  }
   if ("text" in answer) {
     const schema = answer.text === "application/json" ? { type: "object" } : { type: "string" };
     return { description, content: { [answer.text]: { schema } } };

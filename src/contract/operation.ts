@@ -15,6 +15,8 @@ export type Answer =
   /** Text of another kind; `lines` are JSON each, and may come while they are made. */
   | { readonly status: 200; readonly text: "text/plain" | "text/html" | "application/json" }
   | { readonly status: 200; readonly lines: z.ZodType }
+  /** Any number of bytes, as they are made. How it went stands in the trailer that `summary` describes. */
+  | { readonly status: 200; readonly bytes: "application/x-tar"; readonly summary: z.ZodType }
   | { readonly status: 204 };
 
 /** One method of one path: the contract between the server and its clients. */
@@ -52,4 +54,9 @@ export type Result<O extends Operation> = O["answer"] extends { readonly shape: 
     ? string
     : O["answer"] extends { readonly lines: infer Line extends z.ZodType }
       ? AsyncIterable<z.input<Line>>
-      : undefined;
+      : O["answer"] extends { readonly bytes: string; readonly summary: infer Summary extends z.ZodType }
+        ? { readonly bytes: AsyncIterable<Uint8Array>; readonly summary: () => z.input<Summary> }
+        : undefined;
+
+/** The trailer behind bytes: their summary as JSON in base64. */
+export const summaryTrailer = "x-holdfast-summary";

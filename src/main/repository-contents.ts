@@ -1,6 +1,6 @@
-import type { BackupContents } from "../api/index.ts";
+import type { BackupArchive, BackupContents, BackupFile } from "../api/index.ts";
 import { HoldfastError } from "../base/index.ts";
-import type { Composition } from "../cli/index.ts";
+import { backupArchive, backupFiles, type Composition } from "../cli/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Backup } from "../control/index.ts";
 import type { Repository } from "../repository/index.ts";
@@ -30,24 +30,53 @@ export class RepositoryContents implements BackupContents {
     });
   }
 
+  files(backup: Backup, path: Buffer, signal: AbortSignal): Promise<readonly BackupFile[]> {
+    return this.#read(backup, signal, (repository) => backupFiles(repository, backup, path, signal));
+  }
+
+  async archive(backup: Backup, paths: readonly Buffer[], signal: AbortSignal): Promise<BackupArchive> {
+    const { repository, close } = await this.#open(backup, signal);
+    try {
+      const { bytes, summary } = await backupArchive(repository, backup, paths, { signal });
+      return { bytes: closedAfter(bytes, close), summary };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
   async #read<T>(backup: Backup, signal: AbortSignal, read: (repository: Repository) => Promise<T>): Promise<T> {
+    const { repository, close } = await this.#open(backup, signal);
+    try {
+      return await read(repository);
+    } finally {
+      await close();
+    }
+  }
+
+  async #open(
+    backup: Backup,
+    signal: AbortSignal,
+  ): Promise<{ readonly repository: Repository; readonly close: () => Promise<void> }> {
     const project = this.#config.projects.find(({ id }) => id === backup.project);
     if (project === undefined) {
-      throw new HoldfastError(
-        "PROJECT_NOT_FOUND",
-        `The server's configuration has no project ${backup.project} any more.`,
-      );
+      const message = `The server's configuration has no project ${backup.project} any more.`;
+      throw new HoldfastError("PROJECT_NOT_FOUND", message);
     }
     await this.#enter();
     try {
       const repository = await this.#composition.openRepository(this.#config, project, signal);
-      try {
-        return await read(repository);
-      } finally {
-        await repository.close();
-      }
-    } finally {
+      const close = async (): Promise<void> => {
+        try {
+          await repository.close();
+        } finally {
+          this.#leave();
+        }
+      };
+      return { repository, close };
+    } catch (error) {
       this.#leave();
+      throw error;
     }
   }
 
@@ -61,5 +90,14 @@ export class RepositoryContents implements BackupContents {
     const next = this.#waiting.shift();
     if (next === undefined) this.#readers -= 1;
     else next();
+  }
+}
+
+/** Closes also when nobody wants the rest, or never began. */
+async function* closedAfter(bytes: AsyncIterable<Uint8Array>, close: () => Promise<void>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes;
+  } finally {
+    await close();
   }
 }

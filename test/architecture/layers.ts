@@ -4,6 +4,7 @@ export const layers = {
   component: ["base"],
   storage: ["base"],
   repository: ["storage", "component", "base"],
+  archive: ["component", "base"],
   filetree: ["component", "base"],
   services: ["filetree", "component", "base"],
   mounts: ["filetree", "component", "base"],
@@ -15,7 +16,7 @@ export const layers = {
   api: ["control", "contract", "base"],
   client: ["contract", "base"],
   config: ["control", "gateway", "services", "storage", "base"],
-  cli: ["client", "contract", "config", "control", "engine", "gateway", "repository", "component", "base"],
+  cli: ["archive", "client", "contract", "config", "control", "engine", "gateway", "repository", "component", "base"],
   main: ["*"],
 } as const satisfies Record<string, readonly string[]>;
 

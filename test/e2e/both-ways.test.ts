@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -104,6 +105,13 @@ describe("the same command, by whoever does the work, prints the same and ends a
     ["backup:get $live -P safe", 0],
     ["backup:get $live -P nonsense", 1],
     ["backup:get latest -P status", 0],
+    ["backup:files $live --format csv --columns name,mode", 0],
+    ["backup:files $live mount:app/media --format tsv --columns name,size,links,type", 1],
+    ["backup:files $live mount:app/media --format tsv --columns name,size,links,owner", 0],
+    ["backup:files $live nowhere", 1],
+    ["backup:files mount:app/none", 1],
+    ["backup:download $live -o - --only mount:app/media:none", 1],
+    ["backup:download aaaaaaaaaaaaaaaaaaaaaaaaaa -o x.tar", 1],
     ["backup:list --columns nonsense", 1],
     ["backup:create -y -e nowhere", 1],
     ["backup:create -y -e staging", 4],
@@ -128,6 +136,19 @@ describe("the same command, by whoever does the work, prints the same and ends a
   ])("%s", async (line, exit) => {
     const outcome = await everyWay(line);
     expect(outcome.exit, outcome.err).toBe(exit);
+  });
+
+  test("backup:download writes the same archive", async () => {
+    const lists = new Set<string>();
+    for (const way of wayNames) {
+      const file = join(plain.folder, `${wayNames.indexOf(way)}.tar`);
+      const { exit, err } = await run(way, `backup:download $live -o ${file}`);
+      expect([exit, err], err).toEqual([0, expect.stringMatching(/Wrote \d+ entries, [\d.]+ kB, of /)]);
+      lists.add(execFileSync("tar", ["-tf", file], { encoding: "utf8" }));
+      const content = execFileSync("tar", ["-xOf", file, "mounts/app/media/a.txt"], { encoding: "utf8" });
+      expect(content).toBe("alpha");
+    }
+    expect([...lists]).toEqual([expect.stringContaining("services/flags/database.sqlite\n")]);
   });
 
   test("backup:restore brings back what was there, whole and in part, and reports the same", async () => {

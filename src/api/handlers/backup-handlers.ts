@@ -15,7 +15,12 @@ import type { environmentOperations, Operations, RestoreInput, Result } from "..
 import type { Caller, ProjectView } from "../caller.ts";
 import type { Handler, Handlers } from "../operation-handlers.ts";
 import { accepted } from "../representation/activity-representation.ts";
-import { type BackupOffers, representBackup, representBackupDetails } from "../representation/backup-representation.ts";
+import {
+  type BackupOffers,
+  representBackup,
+  representBackupDetails,
+  representBackupFile,
+} from "../representation/backup-representation.ts";
 import { requestActivity } from "../request-activity.ts";
 import type { ApiServices } from "../server-facts.ts";
 
@@ -28,6 +33,8 @@ type Names = Extract<
   | "getBackupDetails"
   | "listBackupDetails"
   | "getBackupSizes"
+  | "listBackupFiles"
+  | "getBackupArchive"
   | "planBackup"
   | "planRestore"
   | "deleteBackup"
@@ -84,6 +91,28 @@ export const backupHandlers: Handlers<Names> = {
     if (sizes === undefined) return { sizes: null };
     const { bytes, bytesStored, bytesUnique, bytesNew } = sizes;
     return { sizes: { bytes, bytes_stored: bytesStored, bytes_unique: bytesUnique, bytes_new: bytesNew } };
+  },
+
+  listBackupFiles: async ({ caller, services, parameters, query, signal }) => {
+    const { environment } = await caller.environment(parameters.project, parameters.environment, "readBackup");
+    const backup = await find(services, environment, parameters.backup);
+    const files = await services.contents.files(backup, pathOf(query.path ?? ""), signal);
+    return files.map((file) => representBackupFile(file));
+  },
+
+  getBackupArchive: async ({ caller, services, parameters, query, signal }) => {
+    const { environment } = await caller.environment(parameters.project, parameters.environment, "readBackup");
+    const backup = await find(services, environment, parameters.backup);
+    const wanted = query.path === undefined ? [""] : Array.isArray(query.path) ? query.path : [query.path];
+    const { bytes, summary } = await services.contents.archive(backup, wanted.map(pathOf), signal);
+    return {
+      bytes,
+      summary: () => {
+        const { entries, bytes: total, skipped } = summary();
+        const first = skipped.slice(0, 100).map((path) => path.toString("base64"));
+        return { entries, bytes: total, skipped_base64: first, skipped: skipped.length };
+      },
+    };
   },
 
   planBackup: async ({ caller, services, parameters, query }) => {
@@ -216,6 +245,8 @@ function outline(
     { noCode: body.restore_code === false, ...(only === undefined ? {} : { only }) },
   );
 }
+
+const pathOf = (text: string): Buffer => Buffer.from(text.replace(/^\/+|\/+$/g, ""));
 
 const replicasOf = (services: ApiServices, view: ProjectView): readonly string[] =>
   services.configured(view.id)?.replicas ?? [];

@@ -1,6 +1,5 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import type { Operation } from "../../contract/index.ts";
+import { type Operation, summaryTrailer } from "../../contract/index.ts";
 
 const securityHeaders = {
   "cache-control": "no-store",
@@ -47,8 +46,49 @@ export async function writeAnswer(
 ): Promise<void> {
   if ("shape" in answer) writeJson(response, answer.status, result, headers);
   else if ("text" in answer) writeText(response, answer.status, answer.text, String(result), headers);
+  else if ("bytes" in answer) await writeBytes(response, answer.bytes, result as ByteResult);
   else if ("lines" in answer) await writeLines(response, result as AsyncIterable<unknown>);
   else response.writeHead(answer.status, securityHeaders).end();
+}
+
+interface ByteResult {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly summary: () => unknown;
+}
+
+/** For how long a client may take nothing of what it asked for. */
+const longestStallMs = 120_000;
+
+/** One that breaks off has no end: the client sees that it is not whole. */
+async function writeBytes(response: ServerResponse, type: string, { bytes, summary }: ByteResult): Promise<void> {
+  response.writeHead(200, { ...securityHeaders, "content-type": type, trailer: summaryTrailer });
+  if (response.req.method === "HEAD") {
+    // Begun and let go of, so that what is open for it is closed.
+    for await (const _ of bytes) break;
+    response.end();
+    return;
+  }
+  response.setTimeout(longestStallMs, () => response.destroy());
+  for await (const chunk of bytes) {
+    if (response.destroyed) return;
+    if (!response.write(chunk)) await drained(response);
+  }
+  if (response.destroyed) return;
+  response.addTrailers({ [summaryTrailer]: Buffer.from(JSON.stringify(summary())).toString("base64") });
+  response.end();
+}
+
+/** Resolves when more can be written, or nobody takes it any more. */
+async function drained(response: ServerResponse): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
 }
 
 async function writeLines(response: ServerResponse, lines: AsyncIterable<unknown>): Promise<void> {
@@ -60,8 +100,7 @@ async function writeLines(response: ServerResponse, lines: AsyncIterable<unknown
   }
   for await (const line of lines) {
     if (response.destroyed) return;
-    if (!response.write(`${JSON.stringify(line)}\n`))
-      await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(`${JSON.stringify(line)}\n`)) await drained(response);
   }
   response.end();
 }

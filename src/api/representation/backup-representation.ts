@@ -1,5 +1,6 @@
 import type { Backup } from "../../control/index.ts";
 import type { Operations, Result } from "../../contract/index.ts";
+import type { BackupFile } from "../server-facts.ts";
 import { hrefs, links } from "./links.ts";
 import { timestamp, timestampOrNull } from "./times.ts";
 
@@ -86,3 +87,17 @@ export function representBackupDetails(
     _links: { ...shown._links, ...links({ self: `${self}/details`, backup: self }) },
   };
 }
+
+export const representBackupFile = (file: BackupFile): Result<Operations["listBackupFiles"]>[number] => ({
+  name_base64: file.name.toString("base64"),
+  type: file.type,
+  mode: file.mode,
+  uid: file.uid,
+  gid: file.gid,
+  user: file.user ?? null,
+  group: file.group ?? null,
+  size: file.sizeBytes ?? null,
+  modified_at: timestamp(file.modifiedAt),
+  links: file.links,
+  link_target_base64: file.linkTarget?.toString("base64") ?? null,
+});

@@ -83,7 +83,16 @@ export class ApiUnderTest {
         catalog,
         clock,
         version: "0.0.0",
-        contents: { sizes: async () => ({ bytes: 4, bytesStored: 3, bytesUnique: 2, bytesNew: 1 }) },
+        contents: {
+          sizes: async () => ({ bytes: 4, bytesStored: 3, bytesUnique: 2, bytesNew: 1 }),
+          files: async () => [],
+          archive: async () => ({
+            bytes: (async function* () {
+              yield Buffer.alloc(1024);
+            })(),
+            summary: () => ({ entries: 0, bytes: 0, skipped: [] }),
+          }),
+        },
         log: { debug: keep("debug"), info: keep("info"), warn: keep("warn"), error: keep("error") },
         configured: (project) =>
           project !== shop

@@ -33,6 +33,8 @@ import { chooseEnvironment, mainEnvironment } from "../choose.ts";
 import type {
   ActivityListFilter,
   ActivityLogLine,
+  BackupArchive,
+  BackupFile,
   BackupPlan,
   BackupSizes,
   ControlPlane,
@@ -50,6 +52,7 @@ import { selectionText } from "../commands/source-selection.ts";
 import { formatMoment } from "../output/moment.ts";
 import type { ProgressDisplay } from "../progress/progress-display.ts";
 import { silentProgress } from "../progress/progress-display.ts";
+import { backupArchive, backupFiles } from "./backup-contents.ts";
 import { goOnInBackground, removeBackgroundLog, unfinishedInBackground } from "./background.ts";
 import { localLog } from "./follow-local-log.ts";
 import { measure } from "./repo-stats-command.ts";
@@ -138,6 +141,19 @@ export class LocalControlPlane implements ControlPlane {
       sizes.find(({ snapshot }) => tagOf(snapshot, "backup") === backup.id) ??
       null
     );
+  }
+
+  async backupFiles(backup: Backup, path: Buffer): Promise<readonly BackupFile[]> {
+    return backupFiles(await this.#session.repository(), backup, path, this.#session.invocation.host.signal);
+  }
+
+  async backupArchive(
+    backup: Backup,
+    paths: readonly Buffer[],
+    onProgress: (bytes: number) => void,
+  ): Promise<BackupArchive> {
+    const { signal } = this.#session.invocation.host;
+    return backupArchive(await this.#session.repository(), backup, paths, { signal, onProgress });
   }
 
   async planBackup({ id, type }: ListedEnvironment, options: { readonly live: boolean }): Promise<BackupPlan> {

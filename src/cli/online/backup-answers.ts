@@ -3,7 +3,7 @@ import type { Received } from "../../client/index.ts";
 import type { Operations } from "../../contract/index.ts";
 import type { JsonObject } from "../../control/index.ts";
 import type { Backup, RestoreReport } from "../../engine/index.ts";
-import type { ListedBackup } from "../control-plane.ts";
+import type { ArchiveSummary, BackupFile, ListedBackup } from "../control-plane.ts";
 import { dateOf } from "./activity-answers.ts";
 
 type Details = Received<Operations["getBackupDetails"]>;
@@ -90,4 +90,40 @@ export function restoreReportOf(payload: JsonObject, backup: Backup): RestoreRep
     })),
     warnings: restore.warnings,
   };
+}
+
+export const fileOf = (answer: Received<Operations["listBackupFiles"]>[number]): BackupFile => ({
+  name: Buffer.from(answer.name_base64, "base64"),
+  type: answer.type,
+  mode: answer.mode,
+  uid: answer.uid,
+  gid: answer.gid,
+  user: answer.user ?? undefined,
+  group: answer.group ?? undefined,
+  sizeBytes: answer.size ?? undefined,
+  modifiedAt: new Date(answer.modified_at),
+  links: answer.links,
+  linkTarget: answer.link_target_base64 === null ? undefined : Buffer.from(answer.link_target_base64, "base64"),
+});
+
+export const archiveSummaryOf = (
+  summary: { readonly entries: number; readonly bytes: number; readonly skipped_base64: readonly string[] } | undefined,
+): ArchiveSummary | undefined =>
+  summary && {
+    entries: summary.entries,
+    bytes: summary.bytes,
+    skipped: summary.skipped_base64.map((path) => Buffer.from(path, "base64")),
+  };
+
+/** The same bytes, with a word of how many there were so far. */
+export async function* counted(
+  bytes: AsyncIterable<Buffer>,
+  onProgress: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let total = 0;
+  for await (const chunk of bytes) {
+    total += chunk.length;
+    onProgress(total);
+    yield chunk;
+  }
 }

@@ -13,6 +13,8 @@ import { chooseProject } from "../choose.ts";
 import type {
   ActivityListFilter,
   ActivityLogLine,
+  BackupArchive,
+  BackupFile,
   BackupPlan,
   BackupSizes,
   ControlPlane,
@@ -30,7 +32,7 @@ import type { CliHost } from "../host.ts";
 import type { Invocation } from "../offline/session.ts";
 import { activityOf, dateOf } from "./activity-answers.ts";
 import { awaitActivity } from "./await-activity.ts";
-import { backupOf, restoreReportOf } from "./backup-answers.ts";
+import { archiveSummaryOf, backupOf, counted, fileOf, restoreReportOf } from "./backup-answers.ts";
 
 /** A project on a server: every call is a request, and its rights are those of whoever asks. */
 export class RemoteControlPlane implements ControlPlane {
@@ -120,6 +122,26 @@ export class RemoteControlPlane implements ControlPlane {
       bytesUnique: sizes.bytes_unique,
       bytesNew: sizes.bytes_new,
     };
+  }
+
+  async backupFiles({ environment, id }: Backup, path: Buffer): Promise<readonly BackupFile[]> {
+    const found = await this.#client.call("listBackupFiles", {
+      parameters: { ...this.#inProject, environment, backup: id },
+      query: { path: path.toString() },
+    });
+    return found.map(fileOf);
+  }
+
+  async backupArchive(
+    { environment, id }: Backup,
+    paths: readonly Buffer[],
+    onProgress: (bytes: number) => void,
+  ): Promise<BackupArchive> {
+    const { bytes, summary } = await this.#client.bytes("getBackupArchive", {
+      parameters: { ...this.#inProject, environment, backup: id },
+      query: { path: paths.map(String) },
+    });
+    return { bytes: counted(bytes, onProgress), summary: () => archiveSummaryOf(summary()) };
   }
 
   async planBackup({ id }: ListedEnvironment, { live }: { readonly live: boolean }): Promise<BackupPlan> {

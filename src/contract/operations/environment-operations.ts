@@ -2,8 +2,10 @@ import { z } from "zod";
 import type { Operation } from "../operation.ts";
 import { accepted, activity, activityResult, activityState, logLine } from "../shapes/activity.ts";
 import {
+  archiveSummary,
   backup,
   backupDetails,
+  backupFiles,
   backupInput,
   backupPlan,
   backupSizes,
@@ -119,6 +121,30 @@ export const environmentOperations = {
     tag: "backups",
     audience: "signed-in",
     answer: { status: 200, shape: backupSizes },
+  },
+  listBackupFiles: {
+    path: `${environmentPath}/backups/{backup}/files`,
+    method: "GET",
+    summary: "What a backup holds in a directory",
+    tag: "backups",
+    audience: "signed-in",
+    query: z.object({
+      /** "mounts/app/media/2026"; default: the root. */
+      path: z.string().max(10_000).optional(),
+    }),
+    answer: { status: 200, shape: backupFiles },
+  },
+  getBackupArchive: {
+    path: `${environmentPath}/backups/{backup}/archive`,
+    method: "GET",
+    summary: "A backup, or parts of it, as a tar archive",
+    tag: "backups",
+    audience: "signed-in",
+    query: z.object({
+      /** Only what is at and below these. */
+      path: several(z.string().max(10_000)).optional(),
+    }),
+    answer: { status: 200, bytes: "application/x-tar", summary: archiveSummary },
   },
   deleteBackup: {
     path: `${environmentPath}/backups/{backup}`,

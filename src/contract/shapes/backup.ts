@@ -104,6 +104,41 @@ export const backupSizes = named(
   }),
 );
 
+/** What lies in one directory of a backup, or one file. */
+export const backupFiles = named(
+  "BackupFiles",
+  z.array(
+    z.strictObject({
+      /** The last name of its path, in base64: names need not be texts. */
+      name_base64: z.string(),
+      type: z.string(),
+      /** Permission bits. */
+      mode: z.int(),
+      uid: z.int(),
+      gid: z.int(),
+      user: z.string().nullable(),
+      group: z.string().nullable(),
+      /** Bytes, of files. */
+      size: z.int().nullable(),
+      modified_at: timestamp,
+      links: z.int(),
+      link_target_base64: z.string().nullable(),
+    }),
+  ),
+);
+
+/** What went into an archive. */
+export const archiveSummary = named(
+  "ArchiveSummary",
+  z.strictObject({
+    entries: z.int(),
+    bytes: z.int(),
+    /** Paths in base64 that an archive has no place for: sockets. The first 100. */
+    skipped_base64: z.array(z.string()),
+    skipped: z.int(),
+  }),
+);
+
 /** What a backup would do, of which a person should know before. */
 export const backupPlan = named(
   "BackupPlan",

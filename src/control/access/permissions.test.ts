@@ -21,19 +21,22 @@ describe("permissions", () => {
     const developer = rights("development:admin", "staging:viewer");
     expect(environmentTypes.map((type) => environmentRole(developer, type))).toEqual([undefined, "viewer", "admin"]);
     expect(actions.filter((action) => mayDoInEnvironment(developer, "development", action))).toEqual(actions);
-    expect(actions.filter((action) => mayDoInEnvironment(developer, "staging", action))).toEqual(["view"]);
+    expect(actions.filter((action) => mayDoInEnvironment(developer, "staging", action))).toEqual(["view", "branch"]);
     expect(actions.filter((action) => mayDoInEnvironment(developer, "production", action))).toEqual([]);
   });
 
   test("of a contributor are to see, not to back up", () => {
     expect(
       actions.filter((action) => mayDoInEnvironment(rights("production:contributor"), "production", action)),
-    ).toEqual(["view"]);
+    ).toEqual(["view", "branch", "redeploy", "synchronize", "merge"]);
   });
 
   test("of a project's viewer and admin hold for every type", () => {
     for (const type of environmentTypes) {
-      expect(actions.filter((action) => mayDoInEnvironment(rights("viewer"), type, action))).toEqual(["view"]);
+      expect(actions.filter((action) => mayDoInEnvironment(rights("viewer"), type, action))).toEqual([
+        "view",
+        "branch",
+      ]);
       expect(actions.every((action) => mayDoInEnvironment(rights("admin"), type, action))).toBe(true);
     }
   });

@@ -30,6 +30,7 @@ export const environmentActions = {
   backUp: "admin",
   restore: "admin",
   deleteBackup: "admin",
+  readBackup: "admin",
   edit: "admin",
   activate: "admin",
   deactivate: "admin",

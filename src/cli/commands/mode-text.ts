@@ -1,6 +1,4 @@
-import type { EntryMetadata, EntryType } from "../../component/index.ts";
-
-const typeLetters: Readonly<Record<EntryType, string>> = {
+const typeLetters: Readonly<Record<string, string>> = {
   file: "-",
   dir: "d",
   symlink: "l",
@@ -11,7 +9,7 @@ const typeLetters: Readonly<Record<EntryType, string>> = {
 };
 
 /** "drwxr-sr-x", as `ls -l` writes it. */
-export function modeText({ type, mode }: Pick<EntryMetadata, "type" | "mode">): string {
+export function modeText({ type, mode }: { readonly type: string; readonly mode: number }): string {
   const special = (bit: number, executable: boolean, letter: string): string => {
     if ((mode & bit) === 0) return executable ? "x" : "-";
     return executable ? letter : letter.toUpperCase();
@@ -20,5 +18,5 @@ export function modeText({ type, mode }: Pick<EntryMetadata, "type" | "mode">): 
     const bits = (mode >> shift) & 7;
     return `${bits & 4 ? "r" : "-"}${bits & 2 ? "w" : "-"}${special(bit, (bits & 1) !== 0, letter)}`;
   };
-  return typeLetters[type] + group(6, 0o4000, "s") + group(3, 0o2000, "s") + group(0, 0o1000, "t");
+  return (typeLetters[type] ?? "?") + group(6, 0o4000, "s") + group(3, 0o2000, "s") + group(0, 0o1000, "t");
 }

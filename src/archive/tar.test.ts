@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { generatedMetadata, MemoryContents, type StoredEntry } from "../../component/index.ts";
+import { generatedMetadata, MemoryContents, type StoredEntry } from "../component/index.ts";
 import { tarArchive } from "./tar-archive.ts";
 
 const run = promisify(execFile);

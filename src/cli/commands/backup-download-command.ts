@@ -4,17 +4,18 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { formatBytes, HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
 import { fileProblem } from "../../config/index.ts";
-import { type OpenBackup, openBackup, walkBackup } from "../../engine/index.ts";
+import { planeEnvironment } from "../choose.ts";
+import type { BackupArchive } from "../control-plane.ts";
+import { openControlPlane } from "../open-control-plane.ts";
 import type { TerminalOutput } from "../host.ts";
 import { formatCount } from "../output/moment.ts";
 import { printableBytes } from "../output/printable.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
-import { tarArchive, type TarPart } from "../tar/tar-archive.ts";
-import { type Invocation, say, Session } from "./session.ts";
-import { collectSelections, pathInBackup, type SourceSelection } from "../commands/source-selection.ts";
-import { warningsExit } from "../commands/warnings.ts";
+import { type Invocation, say } from "../offline/session.ts";
+import { collectSelections, pathInBackup, type SourceSelection } from "./source-selection.ts";
+import { warningsExit } from "./warnings.ts";
 
 interface DownloadOptions {
   readonly output: string;
@@ -44,56 +45,40 @@ async function download(invocation: Invocation, options: DownloadOptions, id: st
       remedy: "Name a file with -o FILE, or send standard output somewhere else.",
     });
   }
-  await using session = await Session.open(invocation);
-  const backup = await session.findBackup(session.chooseEnvironment(), id);
+  await using plane = await openControlPlane(invocation);
+  const environment = await planeEnvironment(plane, invocation.options);
+  const backup = await plane.findBackup(environment.id, id);
   if (!toStdout && (await exists(file))) {
     say(invocation, `${file} exists and will be replaced.`);
     if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
   }
-  const opened = await openBackup(await session.repository(), backup, host.signal);
+  const { only } = options;
+  const paths = only === undefined ? [Buffer.alloc(0)] : only.map((selection) => pathInBackup(backup, selection));
   const progress = new TaskProgress(host, invocation.options, "download");
-  const total = backup.sizeBytes;
-  let members = 0;
-  let bytes = 0;
-  const skipped: Buffer[] = [];
+  let archive: BackupArchive;
   try {
-    const archive = tarArchive(await partsOf(opened, options.only, host.signal), opened.reader, {
-      signal: host.signal,
-      onMember: (added) => {
-        members += 1;
-        bytes += added;
-        progress.show(bytes, Math.max(total, bytes));
-      },
-      onSkipped: (path) => void skipped.push(path),
-    });
-    if (toStdout) await writeToStream(archive, host.stdout, host.signal);
-    else await writeToFile(archive, file, host.signal);
+    archive = await plane.backupArchive(backup, paths, (bytes) =>
+      progress.show(bytes, Math.max(backup.sizeBytes, bytes)),
+    );
+    if (toStdout) await writeToStream(archive.bytes, host.stdout, host.signal);
+    else await writeToFile(archive.bytes, file, host.signal);
   } finally {
     progress.finish();
-    await opened.close();
   }
+  const place = toStdout ? "standard output" : file;
+  const summary = archive.summary();
+  if (summary === undefined) {
+    say(invocation, `Wrote ${backup.id} to ${place}.`);
+    return 0;
+  }
+  const { entries, bytes, skipped } = summary;
   for (const path of skipped)
     say(invocation, `Warning: left out, since an archive holds no sockets: ${printableBytes(path)}`);
-  const place = toStdout ? "standard output" : file;
   say(
     invocation,
-    `Wrote ${formatCount(members, "entry").replace(/entrys$/, "entries")}, ${formatBytes(bytes)}, of ${backup.id} to ${place}.`,
+    `Wrote ${formatCount(entries, "entry").replace(/entrys$/, "entries")}, ${formatBytes(bytes)}, of ${backup.id} to ${place}.`,
   );
   return warningsExit(invocation, skipped.length, undefined);
-}
-
-async function partsOf(
-  opened: OpenBackup,
-  only: readonly SourceSelection[] | undefined,
-  signal: AbortSignal,
-): Promise<TarPart[]> {
-  const paths =
-    only === undefined ? [Buffer.alloc(0)] : only.map((selection) => pathInBackup(opened.backup, selection));
-  for (const path of paths) {
-    // Told before a byte is written. walkBackup throws for a path that is not there, at its first entry.
-    for await (const _ of walkBackup(opened, path, signal)) break;
-  }
-  return paths.map((path) => ({ path, entries: walkBackup(opened, path, signal) }));
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -106,7 +91,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /** Whole or not at all: written beside the file, mode 0600, and renamed when it is complete and durable. */
-async function writeToFile(archive: AsyncIterable<Buffer>, file: string, signal: AbortSignal): Promise<void> {
+async function writeToFile(archive: AsyncIterable<Uint8Array>, file: string, signal: AbortSignal): Promise<void> {
   const partial = `${file}.${randomBytes(6).toString("hex")}.partial`;
   let handle: FileHandle;
   try {
@@ -131,7 +116,7 @@ async function writeToFile(archive: AsyncIterable<Buffer>, file: string, signal:
   }
 }
 
-async function writeWhole(handle: FileHandle, chunk: Buffer, file: string): Promise<void> {
+async function writeWhole(handle: FileHandle, chunk: Uint8Array, file: string): Promise<void> {
   try {
     let offset = 0;
     while (offset < chunk.length) offset += (await handle.write(chunk, offset)).bytesWritten;
@@ -141,7 +126,7 @@ async function writeWhole(handle: FileHandle, chunk: Buffer, file: string): Prom
 }
 
 async function writeToStream(
-  archive: AsyncIterable<Buffer>,
+  archive: AsyncIterable<Uint8Array>,
   stream: TerminalOutput,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
-import { HoldfastError } from "../../base/index.ts";
-import { type ContentReader, joinEntryPath, type StoredEntry } from "../../component/index.ts";
+import { HoldfastError } from "../base/index.ts";
+import { type ContentReader, joinEntryPath, type StoredEntry } from "../component/index.ts";
 import { encodeTarHeader, tarEnd, tarPadding, type TarType } from "./tar-header.ts";
 
 /** A part of a backup: everything at and below `path` of the archive. */

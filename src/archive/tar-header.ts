@@ -1,4 +1,4 @@
-import type { EntryMetadata } from "../../component/index.ts";
+import type { EntryMetadata } from "../component/index.ts";
 
 // The ustar header of POSIX.1-1988 and the extended (pax) header of POSIX.1-2001, "pax Interchange Format".
 
