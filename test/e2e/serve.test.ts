@@ -76,17 +76,19 @@ ${"url" in place ? `server: { catalog: "${place.url}" }\n` : ""}projects:
     return { exit, err };
   }
 
-  /** Resolves when the worker says that it works; what else it says is dropped. */
-  async function working(child: ChildProcess): Promise<void> {
+  /** Resolves when it has said this; what else it says is dropped. */
+  async function said(child: ChildProcess, words: string): Promise<void> {
     const ready = Promise.withResolvers<void>();
     let seen = "";
     child.stderr?.on("data", (chunk) => {
       seen += String(chunk);
-      if (seen.includes("Working on the activities of")) ready.resolve();
+      if (seen.includes(words)) ready.resolve();
     });
     child.once("close", () => ready.reject(new Error(`It ended: ${seen}`)));
     await ready.promise;
   }
+
+  const working = (child: ChildProcess): Promise<void> => said(child, "Working on the activities of");
 
   async function end({ id }: Activity): Promise<Activity> {
     const found = Promise.withResolvers<Activity>();
@@ -128,6 +130,21 @@ ${"url" in place ? `server: { catalog: "${place.url}" }\n` : ""}projects:
     const { activity } = await catalog.activities.create(backupActivity(site, ann, { safe: false }), ann);
     await working(start("serve"));
     expect(await end(activity)).toMatchObject({ result: "success" });
+  });
+
+  test("removes activities that ended longer ago than they are kept, and no others", async () => {
+    const first = start("serve", "--role", "worker");
+    await working(first);
+    const ask = async (): Promise<Activity> =>
+      (await catalog.activities.create(backupActivity(site, ann, { safe: false }), ann)).activity;
+    const [old, recent] = [await end(await ask()), await end(await ask())];
+    first.kill("SIGTERM");
+    await once(first, "exit");
+    places.sql(place, `UPDATE activities SET ended_at = ended_at - ${366 * 86_400_000} WHERE id = '${old.id}'`);
+    await said(start("serve", "--role", "worker"), "Old activities were removed");
+    expect(await catalog.activities.get(project, old.id)).toBeUndefined();
+    expect(await catalog.activities.get(project, recent.id)).toMatchObject({ result: "success" });
+    expect(await catalog.list(project)).toHaveLength(2);
   });
 
   test("lets one process work on a state folder whose catalog is a file, and several where it is not", async () => {
