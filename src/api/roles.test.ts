@@ -225,6 +225,7 @@ const environmentTable: Partial<
   deleteEnvironment: ["admin", (type) => ({ parameters: () => undeclared(type) })],
   restoreEnvironmentActivity: ["admin", (type) => ({ parameters: withBackupActivity(type) })],
   restoreActivity: ["admin", (type) => ({ parameters: withBackupActivity(type) })],
+  getEnvironmentSettings: ["viewer", (type) => ({ parameters: active(type) })],
   listEnvironmentActivities: ["viewer", (type) => ({ parameters: active(type) })],
   getEnvironmentActivity: ["viewer", (type) => ({ parameters: withActivity(type) })],
   cancelEnvironmentActivity: ["admin", (type) => ({ parameters: withActivity(type) })],

@@ -190,6 +190,22 @@ describe("environments", () => {
   });
 });
 
+describe("environment:info", () => {
+  test("shows an environment and its properties", async () => {
+    expect((await done("environment:info -p shop -e main --format csv")).out).toContain("\nstatus,active\n");
+    expect((await done("environment:info -p shop -e staging parent")).out).toBe("main\n");
+  });
+
+  test("changes nothing that the configuration says", async () => {
+    const { exit, err } = await asAdmin("environment:info -p shop -e staging title New");
+    expect([exit, err]).toEqual([
+      255,
+      expect.stringContaining("Only the status of an environment can be changed here, not its title."),
+    ]);
+    expect((await done("environment:info -p shop -e staging title")).out).toBe("staging\n");
+  });
+});
+
 describe("what a platform has that deploys", () => {
   test.each([
     ["environment:redeploy -p shop -e main -y", "Operation not available"],
@@ -263,6 +279,12 @@ describe("other users", () => {
     const { exit, out } = await cli(developer, ...words("backup:create staging -p shop --live -y"));
     expect([exit, out]).toEqual([0, expect.stringMatching(/^Backup name: /)]);
     expect((await cli(developer, ...words("backup:create main -p shop --live -y"))).exit).toBe(1);
+  });
+
+  test("restore to no environment in which they have no role", async () => {
+    const restore = await cli(developer, ...words("backup:restore -p shop -e staging --target main -y"));
+    expect([restore.exit, restore.err]).toEqual([6, expect.stringContaining("You may not do this")]);
+    expect((await cli(viewer, ...words("backup:restore -p shop -e main -y"))).exit).toBe(1);
   });
 
   test("see their projects, their colleagues and themselves", async () => {

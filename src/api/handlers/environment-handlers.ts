@@ -4,6 +4,7 @@ import type { environmentOperations, Operations, Result } from "../../contract/i
 import type { Caller, ProjectView } from "../caller.ts";
 import type { Handlers } from "../operation-handlers.ts";
 import { accepted } from "../representation/activity-representation.ts";
+import { hrefs, links } from "../representation/links.ts";
 import { mainEnvironment, representEnvironment } from "../representation/project-representation.ts";
 import { requestActivity } from "../request-activity.ts";
 import type { ApiServices } from "../server-facts.ts";
@@ -22,6 +23,7 @@ type Names = Extract<
   | "synchronizeEnvironment"
   | "mergeEnvironment"
   | "deleteEnvironment"
+  | "getEnvironmentSettings"
 >;
 
 export const environmentHandlers: Handlers<Names> = {
@@ -39,8 +41,11 @@ export const environmentHandlers: Handlers<Names> = {
 
   updateEnvironment: async ({ caller, services, parameters, body }) => {
     const { view, environment } = await caller.environment(parameters.project, parameters.environment, "edit");
-    if (body.status === undefined) {
-      throw new HoldfastError("INPUT_INVALID", "Of an environment only the status can be changed here.", {
+    const { status, ...others } = body;
+    const [other] = Object.keys(others);
+    if (status === undefined || other !== undefined) {
+      const what = other === undefined ? "" : `, not its ${other.slice(0, 100)}`;
+      throw new HoldfastError("INPUT_INVALID", `Only the status of an environment can be changed here${what}.`, {
         remedy: "Its title, type and parent are in the server's configuration file.",
       });
     }
@@ -49,7 +54,7 @@ export const environmentHandlers: Handlers<Names> = {
       inactive: "deactivate",
       paused: "pause",
     } as const;
-    return changeStatus(services, caller, view, environment, change[body.status]);
+    return changeStatus(services, caller, view, environment, change[status]);
   },
 
   activateEnvironment: ({ caller, services, parameters }) => change(services, caller, parameters, "activate"),
@@ -61,6 +66,14 @@ export const environmentHandlers: Handlers<Names> = {
   branchEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "branch"),
   synchronizeEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "synchronize"),
   mergeEnvironment: ({ caller, parameters }) => refuse(caller, parameters, "merge"),
+
+  getEnvironmentSettings: async ({ caller, parameters }) => {
+    const { environment } = await caller.environment(parameters.project, parameters.environment);
+    return {
+      enable_manual_deployments: false,
+      _links: links({ self: `${hrefs.environment(environment.project, environment.id)}/settings` }),
+    };
+  },
 
   deleteEnvironment: async ({ caller, services, parameters }) => {
     const { view, environment } = await caller.environment(parameters.project, parameters.environment, "delete");

@@ -12,7 +12,13 @@ import {
   restoreInput,
   restorePlan,
 } from "../shapes/backup.ts";
-import { activateInput, deletedEnvironment, environment, environmentPatch } from "../shapes/project.ts";
+import {
+  activateInput,
+  deletedEnvironment,
+  environment,
+  environmentPatch,
+  environmentSettings,
+} from "../shapes/project.ts";
 import { named, timestamp } from "../shapes/shape.ts";
 
 const environmentPath = "/projects/{project}/environments/{environment}";
@@ -236,6 +242,14 @@ export const environmentOperations = {
     tag: "environments",
     audience: "signed-in",
     answer: acceptedAnswer,
+  },
+  getEnvironmentSettings: {
+    path: `${environmentPath}/settings`,
+    method: "GET",
+    summary: "What Upsun's clients ask of an environment besides itself; there is nothing to set",
+    tag: "environments",
+    audience: "signed-in",
+    answer: { status: 200, shape: environmentSettings },
   },
   listEnvironmentActivities: {
     path: `${environmentPath}/activities`,

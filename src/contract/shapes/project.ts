@@ -66,11 +66,17 @@ export const environment = named(
 );
 export type EnvironmentShape = z.output<typeof environment>;
 
+/** Upsun has more to change. Whoever tries is told that it is in the configuration. */
 export const environmentPatch = named(
   "EnvironmentPatch",
-  z.strictObject({
+  z.looseObject({
     status: z.enum(["active", "inactive", "paused"]).optional(),
   }),
+);
+
+export const environmentSettings = named(
+  "EnvironmentSettings",
+  z.strictObject({ enable_manual_deployments: z.boolean(), _links: links }),
 );
 
 /** Nothing goes on after it. */
