@@ -5,7 +5,6 @@ import { decodeReuses, type EncodedReuse } from "../content/file-reuses.ts";
 import { setProperties } from "./file-properties.ts";
 import { linkCandidate } from "./link-candidate.ts";
 import type { ReuseResult } from "./protocol.ts";
-import { startWriteBack } from "./write-back.ts";
 import { createFile, refusal, writeSparse } from "./write-file.ts";
 
 const candidateFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -112,7 +111,7 @@ function comparePieces(
   for (const [number, size] of file.sizes.entries()) {
     const piece = readPiece(from, position, size);
     if (matches(file, number, piece)) {
-      if (to !== undefined) startWriteBack(to, position, writeSparse(to, piece, position) - position);
+      if (to !== undefined) writeSparse(to, piece, position);
       reusedBytes += size;
     } else {
       missing.push(number);

@@ -4,7 +4,6 @@ import type { BlobOpener } from "../content/blob-opener.ts";
 import { decodeWrites, type EncodedWrite } from "../content/blob-writes.ts";
 import { setProperties } from "./file-properties.ts";
 import type { FailedFile, Job, WrittenBlobs } from "./protocol.ts";
-import { startWriteBack } from "./write-back.ts";
 
 const holeBytes = 4096;
 const zeros = Buffer.alloc(holeBytes);
@@ -86,8 +85,7 @@ const sameBytes = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compar
 /** Returns false if the new file's owner could not be set. */
 function writeTarget({ path, fd: open, position, properties }: EncodedWrite, plaintext: Buffer): boolean {
   if (path === undefined) {
-    const end = writeSparse(open, plaintext, position);
-    startWriteBack(open, position, end - position);
+    writeSparse(open, plaintext, position);
     return true;
   }
   const fd = createFile(path);
