@@ -1,5 +1,5 @@
 import type { BackupId, EnvironmentId, OperationId, ProjectId, SourceId } from "../base/index.ts";
-import type { Activity } from "../control/index.ts";
+import type { Activity, DataRetention } from "../control/index.ts";
 import type { Backup, EnvironmentStatus, EnvironmentType, RestoreOutline, RestoreReport } from "../engine/index.ts";
 import type { ProgressDisplay } from "./progress/progress-display.ts";
 
@@ -53,6 +53,11 @@ export interface ControlPlane extends AsyncDisposable {
   planRestore(request: RestoreRequest): Promise<RestorePlan>;
   /** @throws HoldfastError ENVIRONMENT_*, BACKUP_*, SOURCE_NOT_FOUND, ACCESS_DENIED, and what a restore fails with */
   restore(request: RestoreRequest, run: Run): Promise<RestoreReport | Started>;
+
+  /** What is kept of the backups of each type of environment. */
+  retention(): Promise<DataRetention>;
+  /** `change`: as the API's PATCH of the settings. @throws HoldfastError INPUT_INVALID, ACCESS_DENIED */
+  changeSettings(change: unknown): Promise<void>;
 
   /** Newest first. @throws HoldfastError ENVIRONMENT_NOT_FOUND, ACCESS_DENIED */
   activities(filter: ActivityListFilter): Promise<readonly ListedActivity[]>;

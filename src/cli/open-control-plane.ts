@@ -26,6 +26,13 @@ export async function openControlPlane(
   return new LocalControlPlane(await Session.open(invocation, { ...options, config: found.config }));
 }
 
+/** The ids of the projects that there are: on the server, or in the configuration. @throws as `openControlPlane` */
+export async function listProjects(invocation: Invocation): Promise<readonly string[]> {
+  const found = await findServer(invocation);
+  if (found.client === undefined) return found.config.projects.map(({ id }) => id);
+  return (await found.client.call("listProjects", { parameters: {} })).map(({ id }) => id);
+}
+
 /** For what only a server can do. @throws HoldfastError SERVER_UNREACHABLE if there is none, and as `openControlPlane` */
 export async function openServer(
   invocation: Invocation,

@@ -1,6 +1,11 @@
 import { Command, CommanderError } from "commander";
 import { registerActivityCommands } from "./commands/activity-commands.ts";
 import { registerCurlCommands } from "./commands/curl-commands.ts";
+import { registerLoginCommands } from "./commands/login-commands.ts";
+import { registerSettingsCommands } from "./commands/settings-commands.ts";
+import { completeWords } from "./completion/complete-words.ts";
+import { registerCompletion } from "./completion/completion-command.ts";
+import { completeWord } from "./completion/completion-scripts.ts";
 import { addGlobalOptions, type GlobalOptions, globalOptions } from "./global-options.ts";
 import { type CliHost, usesColour } from "./host.ts";
 import { registerBackupCreate } from "./commands/backup-create-command.ts";
@@ -53,6 +58,11 @@ export async function runCli(argv: readonly string[], host: CliHost, composition
     };
 
   const program = buildProgram(host, composition, run);
+  if (argv[0] === completeWord) {
+    const found = await completeWords(program, argv.slice(1), { host, composition, json: false });
+    host.stdout.write(found.map((word) => `${word}\n`).join(""));
+    return 0;
+  }
   try {
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
@@ -111,6 +121,9 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerEnvironmentCommands(program, run);
   registerActivityCommands(program, run);
   registerCurlCommands(program, run);
+  registerSettingsCommands(program, run);
+  registerLoginCommands(program, run);
+  registerCompletion(program, run);
   registerUserCommands(program, run);
   return program;
 }

@@ -21,6 +21,7 @@ haproxy haproxy
 sqlite3 sqlite3
 systemd-analyze systemd
 strace strace
+zsh zsh
 LIST
 }
 

@@ -13,6 +13,8 @@ import {
   activityStates,
   activityTypes,
   assertManualBackupAllowed,
+  type DataRetention,
+  dataRetention,
   type ManualBackupPolicy,
   manualPolicy,
   retentionKey,
@@ -54,6 +56,7 @@ import type { ProgressDisplay } from "../progress/progress-display.ts";
 import { silentProgress } from "../progress/progress-display.ts";
 import { backupArchive, backupFiles } from "./backup-contents.ts";
 import { goOnInBackground, removeBackgroundLog, unfinishedInBackground } from "./background.ts";
+import { changeLocalSettings } from "./local-settings.ts";
 import { localLog } from "./follow-local-log.ts";
 import { measure } from "./repo-stats-command.ts";
 import { commandLineActor, type Session } from "./session.ts";
@@ -251,6 +254,16 @@ export class LocalControlPlane implements ControlPlane {
     );
     const environment = await this.#session.environment(this.#config(target.id));
     return restoreBackup(await this.#context(progress), environment, restoreOptions(request));
+  }
+
+  async retention(): Promise<DataRetention> {
+    const { project, catalog } = this.#session;
+    return dataRetention(project.profile, (await catalog.projects.settings(project.id)).get(retentionKey));
+  }
+
+  async changeSettings(change: unknown): Promise<void> {
+    const { project, catalog, invocation } = this.#session;
+    await changeLocalSettings(catalog.projects, project.id, change, commandLineActor(invocation));
   }
 
   async activities(filter: ActivityListFilter): Promise<readonly ListedActivity[]> {

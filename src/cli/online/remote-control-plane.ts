@@ -7,7 +7,8 @@ import {
   type SourceId,
 } from "../../base/index.ts";
 import { addressText, type ApiClient, followLog, patiently, type Received } from "../../client/index.ts";
-import type { Operations } from "../../contract/index.ts";
+import type { Operations, ProjectSettingsPatch } from "../../contract/index.ts";
+import type { DataRetention } from "../../control/index.ts";
 import type { Backup, RestoreReport } from "../../engine/index.ts";
 import { chooseProject } from "../choose.ts";
 import type {
@@ -199,6 +200,15 @@ export class RemoteControlPlane implements ControlPlane {
     if (report !== undefined) return report;
     const durationMs = (ended.timings["execute"] ?? 0) * 1000;
     return { backup, components: [], hold: null, durationMs, warnings: [] };
+  }
+
+  async retention(): Promise<DataRetention> {
+    return (await this.#client.call("getSettings", { parameters: this.#inProject })).data_retention;
+  }
+
+  async changeSettings(change: unknown): Promise<void> {
+    // The server says what is wrong with it.
+    await this.#client.call("updateSettings", { parameters: this.#inProject, body: change as ProjectSettingsPatch });
   }
 
   async activities(filter: ActivityListFilter): Promise<readonly ListedActivity[]> {

@@ -9,24 +9,18 @@ export async function namedServer(invocation: Invocation): Promise<ApiClient | u
   const { host } = invocation;
   const url = host.env["HOLDFAST_SERVER"] ?? "";
   if (url === "") return undefined;
-  const { ApiClient, isUnencrypted, parseServerUrl, RenewedTokens } = await import("../../client/index.ts");
+  const { parseServerUrl } = await import("../../client/index.ts");
   const address = parseServerUrl(url);
-  const apiToken = host.env["HOLDFAST_TOKEN"] ?? "";
-  if (isUnencrypted(address))
-    say(invocation, `Warning: the way to ${url} is not encrypted: others can read what is sent.`);
-  if (apiToken === "") {
-    return new ApiClient({ address, signal: host.signal, signInRemedy: "Put an API token into HOLDFAST_TOKEN." });
-  }
-  const anybody = new ApiClient({ address, signal: host.signal });
-  const tokens = new RenewedTokens(host.clock, async () => {
-    const answer = await anybody.call("createAccessToken", {
-      parameters: {},
-      body: { grant_type: "api_token", api_token: apiToken },
-    });
-    return { accessToken: answer.access_token, expiresInSeconds: answer.expires_in };
-  });
-  const signInRemedy = "Look at HOLDFAST_TOKEN: the token may have been deleted. An administrator makes a new one.";
-  return new ApiClient({ address, tokens, signal: host.signal, signInRemedy });
+  if (address.kind !== "url") throw new TypeError("what is named by a URL has one");
+  await warnIfUnencrypted(invocation, address);
+  const { signedInClient } = await import("./signed-in-client.ts");
+  return signedInClient(host, address, host.env["HOLDFAST_TOKEN"] ?? "");
+}
+
+export async function warnIfUnencrypted(invocation: Invocation, address: ServerAddress): Promise<void> {
+  const { isUnencrypted } = await import("../../client/index.ts");
+  if (address.kind !== "url" || !isUnencrypted(address)) return;
+  say(invocation, `Warning: the way to ${address.url} is not encrypted: others can read what is sent.`);
 }
 
 /**
