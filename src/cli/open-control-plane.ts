@@ -1,7 +1,9 @@
 import { HoldfastError } from "../base/index.ts";
 import type { ApiClient } from "../client/index.ts";
 import type { Config } from "../config/index.ts";
+import type { AccessPlane } from "./access-plane.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { LocalAccessPlane } from "./offline/local-access-plane.ts";
 import { LocalControlPlane } from "./offline/local-control-plane.ts";
 import { type Invocation, openConfig, Session } from "./offline/session.ts";
 import { namedServer, serverOnState } from "./online/server-choice.ts";
@@ -24,6 +26,14 @@ export async function openControlPlane(
   const found = await findServer(invocation, options);
   if (found.client !== undefined) return remote(invocation, found.client);
   return new LocalControlPlane(await Session.open(invocation, { ...options, config: found.config }));
+}
+
+/** The users of the server, or of the configuration's catalog. @throws as `openControlPlane` */
+export async function openAccessPlane(invocation: Invocation): Promise<AccessPlane> {
+  const found = await findServer(invocation);
+  if (found.client === undefined) return LocalAccessPlane.open(invocation, found.config);
+  const { RemoteAccessPlane } = await import("./online/remote-access-plane.ts");
+  return new RemoteAccessPlane(found.client);
 }
 
 /** The ids of the projects that there are: on the server, or in the configuration. @throws as `openControlPlane` */

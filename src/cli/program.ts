@@ -27,7 +27,7 @@ import { registerRepoRepair } from "./offline/repo-repair-command.ts";
 import { registerRepositoryCommands } from "./offline/repository-commands.ts";
 import { registerServe } from "./offline/serve-command.ts";
 import type { Invocation } from "./offline/session.ts";
-import { registerUserCommands } from "./offline/user-commands.ts";
+import { registerUserCommands } from "./commands/user-commands.ts";
 import { errorEvent, renderError, toHoldfastError } from "./output/error-report.ts";
 import type { RunCommand } from "./run-command.ts";
 import { asksForJson, usageError } from "./usage-error.ts";

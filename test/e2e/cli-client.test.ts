@@ -112,6 +112,47 @@ describe("a command on the server's machine", () => {
   });
 });
 
+describe("users and tokens", () => {
+  test("are made, listed and taken away at the server, as in its own process", async () => {
+    const ann = await onState("user:add Ann@example.com --administrator");
+    expect([ann.exit, ann.out], ann.err).toEqual([
+      0,
+      expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/setup#hfl_[\w-]{43}\n$/),
+    ]);
+    const again = await onState("user:add ann@example.com");
+    expect([again.exit, again.out], again.err).toEqual([0, expect.stringMatching(/\/setup#hfl_/)]);
+    const cron = await onState("user:add cron@example.com --machine --role viewer --role production:admin");
+    expect([cron.exit, cron.out]).toEqual([0, ""]);
+    expect(cron.err).toContain("cron@example.com has in the project shop: viewer, production:admin.");
+    expect((await onState("user:list --format csv --columns email,kind,permissions")).out).toContain(
+      "\nann@example.com,person,administrator\ncron@example.com,machine,shop: viewer production:admin\n",
+    );
+    const token = (await onState("token:create cron@example.com nightly")).out.trim();
+    expect(token).toMatch(/^hft_[\w-]{43}$/);
+    // Its own tokens everybody sees, others' only administrators.
+    const own = await over("token:list cron@example.com --format csv --columns name", token);
+    expect([own.exit, own.out]).toEqual([0, "Name\nnightly\n"]);
+    expect((await over("token:list ann@example.com", token)).exit).toBe(6);
+    expect((await over("user:add bob@example.com", token)).err).toContain("[ACCESS_DENIED, exit 6]");
+    const [listed] = JSON.parse((await onState("token:list cron@example.com --format json")).out) as { id: string }[];
+    expect((await onState(`token:delete cron@example.com ${listed?.id}`)).exit).toBe(0);
+    expect((await over("backup:list", token)).err).toContain("[SIGN_IN_FAILED, exit 6]");
+    expect((await onState("user:delete cron@example.com -y")).exit).toBe(0);
+  });
+
+  test.each([
+    ["user:add no-address", "INPUT_INVALID"],
+    ["user:add bob@example.com --role owner", 'There is no role "owner"'],
+    ["user:delete nobody@example.com -y", "USER_NOT_FOUND"],
+    ["token:delete root@example.com nonsense", "TOKEN_NOT_FOUND"],
+    ["user:add root@example.com --machine", "is a person already"],
+    ["user:add bot@example.com --machine --administrator", "cannot administer"],
+  ])("%s is refused as in its own process", async (line, message) => {
+    const { exit, err } = await onState(line);
+    expect([exit, err]).toEqual([1, expect.stringContaining(message)]);
+  });
+});
+
 describe("a server that is none", () => {
   async function answering(listener: RequestListener, line: string): Promise<Outcome> {
     const other = createServer(listener);

@@ -16,6 +16,7 @@ export function representUser(user: User, offers: { readonly administer: boolean
     last_name: "",
     machine: user.kind === "machine",
     administrator: user.administrator,
+    has_password: user.hasPassword,
     deactivated: false,
     email_verified: true,
     mfa_enabled: false,

@@ -22,6 +22,8 @@ export const user = named(
     machine: z.boolean(),
     /** Of the whole installation. */
     administrator: z.boolean(),
+    /** False for machine users, and until a person has used their sign-in link. */
+    has_password: z.boolean(),
     deactivated: z.boolean(),
     email_verified: z.boolean(),
     mfa_enabled: z.boolean(),

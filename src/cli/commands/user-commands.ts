@@ -1,21 +1,15 @@
 import type { Command } from "commander";
 import { HoldfastError } from "../../base/index.ts";
-import type { Config } from "../../config/index.ts";
-import {
-  type Access,
-  type Actor,
-  type ApiToken,
-  type ProjectPermission,
-  projectPermissions,
-  type User,
-} from "../../control/index.ts";
+import { type ProjectPermission, projectPermissions } from "../../control/index.ts";
+import type { AccessPlane, ListedToken, ListedUser } from "../access-plane.ts";
+import { chooseProject } from "../choose.ts";
+import { type Invocation, say } from "../offline/session.ts";
+import { openAccessPlane } from "../open-control-plane.ts";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatTimestamp } from "../output/moment.ts";
 import type { Column } from "../output/table.ts";
 import { confirm } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
-import { chooseProject } from "../choose.ts";
-import { commandLineActor, type Invocation, openConfig, say } from "./session.ts";
 
 interface AddOptions {
   readonly role: readonly string[];
@@ -65,13 +59,13 @@ export function registerUserCommands(program: Command, run: RunCommand): void {
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
-interface ListedUser {
-  readonly user: User;
+interface UserRow {
+  readonly user: ListedUser;
   /** "shop: viewer development:admin", one for each project. */
   readonly permissions: readonly string[];
 }
 
-const userColumns: readonly Column<ListedUser>[] = [
+const userColumns: readonly Column<UserRow>[] = [
   { name: "email", header: "Email address", cell: ({ user }) => user.email },
   { name: "kind", header: "Kind", cell: ({ user }) => user.kind },
   { name: "permissions", header: "Permissions", cell: ({ permissions }) => permissions.join("; ") },
@@ -81,9 +75,9 @@ const userColumns: readonly Column<ListedUser>[] = [
 
 async function listUsers(invocation: Invocation, options: DataOptions): Promise<number> {
   return withAccess(invocation, async (access) => {
-    const rows: ListedUser[] = [];
-    for (const user of await access.users.list()) {
-      const grants = await access.projectAccess.listOfUser(user.id);
+    const rows: UserRow[] = [];
+    for (const user of await access.users()) {
+      const grants = await access.permissionsOf(user);
       rows.push({
         user,
         permissions: [
@@ -92,7 +86,7 @@ async function listUsers(invocation: Invocation, options: DataOptions): Promise<
         ],
       });
     }
-    const json = ({ user, permissions }: ListedUser): Record<string, unknown> => ({
+    const json = ({ user, permissions }: UserRow): Record<string, unknown> => ({
       id: user.id,
       email: user.email,
       display_name: user.displayName,
@@ -109,61 +103,56 @@ async function listUsers(invocation: Invocation, options: DataOptions): Promise<
 
 async function addUser(invocation: Invocation, options: AddOptions, email: string): Promise<number> {
   const roles = options.role.map((role) => permissionOf(role));
-  return withAccess(invocation, async (access, actor, config) => {
+  return withAccess(invocation, async (access) => {
     // Before anything is made: which project is meant may not be clear.
-    const project = roles.length === 0 ? undefined : chooseProject(config.projects, invocation.options.project);
-    const there = await access.users.findByEmail(email);
-    const user = await (there ?? makeUser(access, actor, options, email));
-    if (there !== undefined) {
-      if (options.machine && there.kind !== "machine") {
-        throw new HoldfastError("USER_EXISTS", `${there.email} is a person already.`, {
-          facts: { email: there.email },
-        });
-      }
-      if (options.administrator) await access.users.update(user.id, { administrator: true }, actor);
+    const project = roles.length === 0 ? undefined : chooseProject(await access.projects(), invocation.options.project);
+    const { machine, administrator } = options;
+    const there = await access.userByEmail(email);
+    if (there !== undefined && machine && there.kind !== "machine") {
+      throw new HoldfastError("USER_EXISTS", `${there.email} is a person already.`, { facts: { email: there.email } });
     }
+    const { user, signInLink } =
+      there === undefined
+        ? await access.createUser({ email, machine, administrator })
+        : { user: there, signInLink: undefined };
+    if (there !== undefined && administrator) await access.makeAdministrator(there);
     if (project !== undefined) {
-      const { permissions } = await access.projectAccess.set(project.id, user.id, roles, actor);
+      const permissions = await access.setPermissions(project.id, user, roles);
       say(invocation, `${user.email} has in the project ${project.id}: ${permissions.join(", ")}.`);
     }
     if (user.kind === "machine") {
       say(invocation, `Make a token for it:  holdfast token:create ${user.email} NAME`);
     } else if (!user.hasPassword) {
-      const secret = await access.signInLinks.createFor(user.id, actor);
+      const link = signInLink ?? (await access.signInLink(user));
       say(invocation, "With this link, which serves once, they set their password (valid for 72 hours):");
-      invocation.host.stdout.write(`${originOf(config)}/setup#${secret}\n`);
+      invocation.host.stdout.write(`${link}\n`);
     }
     return 0;
   });
 }
 
-function makeUser(access: Access, actor: Actor, options: AddOptions, email: string): Promise<User> {
-  const kind = options.machine ? "machine" : "person";
-  return access.users.create({ kind, email, administrator: options.administrator }, actor);
-}
-
 async function deleteUser(invocation: Invocation, email: string): Promise<number> {
-  return withAccess(invocation, async (access, actor) => {
+  return withAccess(invocation, async (access) => {
     const user = await findUser(access, email);
     say(invocation, `Deleting ${user.email} with all tokens and permissions.`);
     if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
-    await access.users.delete(user.id, actor);
+    await access.deleteUser(user);
     say(invocation, `${user.email} has been deleted.`);
     return 0;
   });
 }
 
 async function createToken(invocation: Invocation, email: string, name: string): Promise<number> {
-  return withAccess(invocation, async (access, actor) => {
+  return withAccess(invocation, async (access) => {
     const user = await findUser(access, email);
-    const { id, secret } = await access.apiTokens.create(user.id, name, actor);
+    const { id, secret } = await access.createToken(user, name);
     say(invocation, `The token ${id} of ${user.email}, which is shown this once:`);
     invocation.host.stdout.write(`${secret}\n`);
     return 0;
   });
 }
 
-const tokenColumns: readonly Column<ApiToken>[] = [
+const tokenColumns: readonly Column<ListedToken>[] = [
   { name: "id", header: "ID", cell: ({ id }) => id },
   { name: "name", header: "Name", cell: ({ name }) => name },
   { name: "created_at", header: "Created", cell: ({ createdAt }) => formatTimestamp(createdAt) },
@@ -176,8 +165,8 @@ const tokenColumns: readonly Column<ApiToken>[] = [
 
 async function listTokens(invocation: Invocation, options: DataOptions, email: string): Promise<number> {
   return withAccess(invocation, async (access) => {
-    const rows = await access.apiTokens.list((await findUser(access, email)).id);
-    const json = ({ id, name, createdAt, lastUsedAt }: ApiToken): Record<string, unknown> => ({
+    const rows = await access.tokens(await findUser(access, email));
+    const json = ({ id, name, createdAt, lastUsedAt }: ListedToken): Record<string, unknown> => ({
       id,
       name,
       created_at: formatTimestamp(createdAt),
@@ -190,30 +179,20 @@ async function listTokens(invocation: Invocation, options: DataOptions, email: s
 }
 
 async function deleteToken(invocation: Invocation, email: string, id: string): Promise<number> {
-  return withAccess(invocation, async (access, actor) => {
-    await access.apiTokens.delete((await findUser(access, email)).id, id, actor);
+  return withAccess(invocation, async (access) => {
+    await access.deleteToken(await findUser(access, email), id);
     say(invocation, `The token ${id} has been revoked.`);
     return 0;
   });
 }
 
-async function withAccess(
-  invocation: Invocation,
-  run: (access: Access, actor: Actor, config: Config) => Promise<number>,
-): Promise<number> {
-  const { composition } = invocation;
-  const config = await openConfig(invocation);
-  await composition.createState(config);
-  const catalog = await composition.openCatalog(config);
-  try {
-    return await run(catalog.access, commandLineActor(invocation), config);
-  } finally {
-    await catalog.close();
-  }
+async function withAccess(invocation: Invocation, run: (access: AccessPlane) => Promise<number>): Promise<number> {
+  await using access = await openAccessPlane(invocation);
+  return await run(access);
 }
 
-async function findUser(access: Access, email: string): Promise<User> {
-  const user = await access.users.findByEmail(email);
+async function findUser(access: AccessPlane, email: string): Promise<ListedUser> {
+  const user = await access.userByEmail(email);
   if (user !== undefined) return user;
   throw new HoldfastError("USER_NOT_FOUND", `There is no user ${email}.`, {
     facts: { email },
@@ -227,14 +206,4 @@ function permissionOf(role: string): ProjectPermission {
   throw new HoldfastError("INPUT_INVALID", `There is no role "${role}".`, {
     remedy: `Roles: ${projectPermissions.join(", ")}`,
   });
-}
-
-/** What links begin with: what people reach the server by, as far as the configuration says. */
-function originOf({ server }: Config): string {
-  const { host, port } = server.listen;
-  const shownHost = host.includes(":") ? `[${host}]` : host;
-  return (server.publicUrl ?? `${server.tls === undefined ? "http" : "https"}://${shownHost}:${port}`).replace(
-    /\/+$/,
-    "",
-  );
 }
