@@ -5,15 +5,16 @@ import type { Config } from "../config/index.ts";
 import type { Backup } from "../control/index.ts";
 import type { Repository } from "../repository/index.ts";
 
-/** So many requests read repositories at once: each holds an index in memory. Others wait. */
-const mostReaders = 2;
+/** So many requests look into repositories at once, and so many take archives: each holds an index in memory. Others wait. */
+const mostAtOnce = 2;
 
 /** What the API's server reads out of the projects' repositories, each opened for one request. */
 export class RepositoryContents implements BackupContents {
   readonly #config: Config;
   readonly #composition: Composition;
-  readonly #waiting: (() => void)[] = [];
-  #readers = 0;
+  readonly #looking = new Places(mostAtOnce);
+  /** Of their own: an archive takes as long as who takes it. */
+  readonly #archiving = new Places(mostAtOnce);
 
   constructor(config: Config, composition: Composition) {
     this.#config = config;
@@ -35,7 +36,7 @@ export class RepositoryContents implements BackupContents {
   }
 
   async archive(backup: Backup, paths: readonly Buffer[], signal: AbortSignal): Promise<BackupArchive> {
-    const { repository, close } = await this.#open(backup, signal);
+    const { repository, close } = await this.#open(backup, signal, this.#archiving);
     try {
       const { bytes, summary } = await backupArchive(repository, backup, paths, { signal });
       return { bytes: closedAfter(bytes, close), summary };
@@ -46,7 +47,7 @@ export class RepositoryContents implements BackupContents {
   }
 
   async #read<T>(backup: Backup, signal: AbortSignal, read: (repository: Repository) => Promise<T>): Promise<T> {
-    const { repository, close } = await this.#open(backup, signal);
+    const { repository, close } = await this.#open(backup, signal, this.#looking);
     try {
       return await read(repository);
     } finally {
@@ -57,38 +58,49 @@ export class RepositoryContents implements BackupContents {
   async #open(
     backup: Backup,
     signal: AbortSignal,
+    places: Places,
   ): Promise<{ readonly repository: Repository; readonly close: () => Promise<void> }> {
     const project = this.#config.projects.find(({ id }) => id === backup.project);
     if (project === undefined) {
       const message = `The server's configuration has no project ${backup.project} any more.`;
       throw new HoldfastError("PROJECT_NOT_FOUND", message);
     }
-    await this.#enter();
+    await places.enter();
     try {
       const repository = await this.#composition.openRepository(this.#config, project, signal);
       const close = async (): Promise<void> => {
         try {
           await repository.close();
         } finally {
-          this.#leave();
+          places.leave();
         }
       };
       return { repository, close };
     } catch (error) {
-      this.#leave();
+      places.leave();
       throw error;
     }
   }
+}
 
-  async #enter(): Promise<void> {
-    if (this.#readers < mostReaders) this.#readers += 1;
+/** Lets in so many at once, the others in their turn. */
+class Places {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async enter(): Promise<void> {
+    if (this.#free > 0) this.#free -= 1;
     // Who leaves hands its place on.
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  #leave(): void {
+  leave(): void {
     const next = this.#waiting.shift();
-    if (next === undefined) this.#readers -= 1;
+    if (next === undefined) this.#free += 1;
     else next();
   }
 }

@@ -56,7 +56,6 @@ import type { ProgressDisplay } from "../progress/progress-display.ts";
 import { silentProgress } from "../progress/progress-display.ts";
 import { backupArchive, backupFiles } from "./backup-contents.ts";
 import { goOnInBackground, removeBackgroundLog, unfinishedInBackground } from "./background.ts";
-import { changeLocalSettings } from "./local-settings.ts";
 import { localLog } from "./follow-local-log.ts";
 import { measure } from "./repo-stats-command.ts";
 import { commandLineActor, type Session } from "./session.ts";
@@ -263,6 +262,8 @@ export class LocalControlPlane implements ControlPlane {
 
   async changeSettings(change: unknown): Promise<void> {
     const { project, catalog, invocation } = this.#session;
+    // The contract takes a while to load, and this one command uses it.
+    const { changeLocalSettings } = await import("./local-settings.ts");
     await changeLocalSettings(catalog.projects, project.id, change, commandLineActor(invocation));
   }
 
