@@ -1,5 +1,5 @@
-import type { Clock, EnvironmentId, Logger, ProjectId, SourceId } from "../base/index.ts";
-import type { Backup, ManualBackupPolicy, OpenCatalog, ProfileName } from "../control/index.ts";
+import type { Clock, EnvironmentId, Logger, ProjectId } from "../base/index.ts";
+import type { Backup, ComponentIdentity, ManualBackupPolicy, OpenCatalog, ProfileName } from "../control/index.ts";
 
 /** What the configuration says of a project beyond what the catalog keeps. */
 export interface ConfiguredProject {
@@ -17,7 +17,7 @@ export interface ConfiguredEnvironment {
   /** Is code deployed that backups hold? */
   readonly hasCode: boolean;
   /** What backups of it hold, and restores bring back. */
-  readonly components: readonly SourceId[];
+  readonly components: readonly ComponentIdentity[];
   /** What the profile says of manual backups. */
   readonly manualBackups: ManualBackupPolicy;
 }

@@ -6,6 +6,7 @@ export {
   assertActive,
   assertCanBackUp,
   type Backup,
+  type ComponentIdentity,
   type EnvironmentStatus,
   type EnvironmentType,
   oldestManualBackups,

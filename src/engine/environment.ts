@@ -19,6 +19,8 @@ export interface Hooks {
 /** One component of an environment: makes its source or target anew for each operation. */
 export interface Component {
   readonly id: SourceId;
+  /** As in its source's description. */
+  readonly kind: string;
   /** Where it stands in a backup's tree: "services/db", "mounts/app/media", "code/app". */
   readonly path: string;
   source(): Source;

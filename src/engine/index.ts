@@ -22,6 +22,7 @@ export { repairBackups, type RepairContext } from "./repair-backups.ts";
 export { recoverInterrupted } from "./recover.ts";
 export { planRestore, restoreBackup, type RestoredComponent, type RestoreReport } from "./restore-backup.ts";
 export {
+  type ComponentIdentity,
   outlineRestore,
   type RestoredPart,
   type RestoreOutline,

@@ -1,5 +1,5 @@
 import { type EnvironmentId, HoldfastError, type SourceId } from "../base/index.ts";
-import type { Backup } from "./catalog.ts";
+import type { Backup, BackupComponent } from "./catalog.ts";
 import type { Component, Environment, RestoreBackupOptions } from "./environment.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -21,9 +21,9 @@ export interface RestoreStep {
 export interface RestorePlan {
   readonly backup: Backup;
   readonly steps: readonly RestoreStep[];
-  /** In the backup, but the environment has no such component (any more): they are left out. */
+  /** In the backup, but the environment has no such component of that kind (any more): they are left out. */
   readonly missingInEnvironment: readonly SourceId[];
-  /** In the environment, but not in the backup: they stay as they are. */
+  /** In the environment, but not in the backup, or as another kind of component: they stay as they are. */
   readonly missingInBackup: readonly SourceId[];
   /** Commit of the code that comes back, "" if none does. */
   readonly commitId: string;
@@ -35,6 +35,9 @@ export interface RestoredPart {
   /** A folder or file below the component's root, if only that is restored. */
   readonly below?: string;
 }
+
+/** What says whether a backup's component may come back into an environment's. */
+export type ComponentIdentity = Pick<Component, "id" | "kind">;
 
 /** What a restore would do, by the catalog and the configuration alone. */
 export interface RestoreOutline extends Pick<
@@ -50,16 +53,18 @@ export interface RestoreOutline extends Pick<
  */
 export function outlineRestore(
   backup: Backup,
-  environment: { readonly id: EnvironmentId; readonly components: readonly SourceId[] },
+  environment: { readonly id: EnvironmentId; readonly components: readonly ComponentIdentity[] },
   options: Pick<RestoreBackupOptions, "only" | "noCode" | "into">,
 ): RestoreOutline {
   const inPlace = options.into === undefined;
   const parts: RestoredPart[] = [];
   const missingInEnvironment: SourceId[] = [];
   for (const { source, path: below } of select(backup, options)) {
-    if (!backup.components.some((one) => one.source === source)) throw notInBackup(backup, source);
-    if (inPlace && !environment.components.includes(source)) {
-      if (options.only !== undefined) throw notInEnvironment(environment, source);
+    const stored = backup.components.find((one) => one.source === source);
+    if (stored === undefined) throw notInBackup(backup, source);
+    const there = environment.components.find(({ id }) => id === source);
+    if (inPlace && there?.kind !== stored.kind) {
+      if (options.only !== undefined) throw notInEnvironment(environment, stored, there);
       missingInEnvironment.push(source);
       continue;
     }
@@ -70,12 +75,12 @@ export function outlineRestore(
       remedy: "Check --only and --no-code against what holdfast backup:get shows.",
     });
   }
-  const inBackup = new Set(backup.components.map(({ source }) => source));
+  const inBackup = new Map(backup.components.map(({ source, kind }) => [source, kind]));
   return {
     backup,
     parts,
     missingInEnvironment,
-    missingInBackup: environment.components.filter((id) => !inBackup.has(id)),
+    missingInBackup: environment.components.filter(({ id, kind }) => inBackup.get(id) !== kind).map(({ id }) => id),
     commitId: parts.some(({ source }) => isCode(source)) ? backup.commitId : "",
   };
 }
@@ -90,8 +95,7 @@ export function planRestoreSteps(
   environment: Environment,
   options: RestoreBackupOptions,
 ): RestorePlan {
-  const components = environment.components.map(({ id }) => id);
-  const { parts, ...outline } = outlineRestore(backup, { id: environment.id, components }, options);
+  const { parts, ...outline } = outlineRestore(backup, environment, options);
   const inPlace = options.into === undefined;
   const steps = parts.map(({ source, below }): RestoreStep => {
     const stored = backup.components.find((one) => one.source === source);
@@ -149,9 +153,17 @@ function notInBackup(backup: Backup, source: SourceId): HoldfastError {
   });
 }
 
-function notInEnvironment(environment: { readonly id: EnvironmentId }, source: SourceId): HoldfastError {
-  return new HoldfastError("SOURCE_NOT_FOUND", `The environment ${environment.id} has no component ${source}.`, {
+function notInEnvironment(
+  environment: { readonly id: EnvironmentId },
+  { source, kind }: Pick<BackupComponent, "source" | "kind">,
+  there: ComponentIdentity | undefined,
+): HoldfastError {
+  const message =
+    there === undefined
+      ? `The environment ${environment.id} has no component ${source}.`
+      : `In the backup ${source} is of the kind ${kind}, in the environment ${environment.id} of the kind ${there.kind}.`;
+  return new HoldfastError("SOURCE_NOT_FOUND", message, {
     facts: { environment: environment.id, source },
-    remedy: "Write it into a folder with --into DIR, or add it to the configuration.",
+    remedy: "Write it into a folder with --into DIR, or put it into the configuration as it was.",
   });
 }

@@ -20,17 +20,26 @@ const stagingName =
 
 export const isStagingName = (name: Buffer): boolean => name[0] === 0x2e && stagingName.test(name.toString("latin1"));
 
-/** Says which paths below a root are left out. Paths are raw bytes; patterns match bytes, so `?` is one byte. */
+interface Pattern {
+  readonly base: string;
+  readonly expression: RegExp;
+}
+
+/**
+ * Says which paths below a root are left out: those that any of the options leave out. Paths are raw bytes; patterns match
+ * bytes, so `?` is one byte.
+ */
 export class PathFilter {
-  readonly #patterns: readonly RegExp[];
-  readonly #base: string;
+  readonly #patterns: readonly Pattern[];
   readonly #apart: readonly string[];
 
-  constructor(options: PathFilterOptions = {}) {
-    this.#patterns = (options.exclude ?? []).map(compilePattern);
-    const base = Buffer.from(options.excludeBase ?? "").toString("latin1");
-    this.#base = base === "" ? "" : `${base}/`;
-    this.#apart = (options.apart ?? []).map((path) => Buffer.from(path).toString("latin1"));
+  constructor(...options: readonly PathFilterOptions[]) {
+    this.#patterns = options.flatMap(({ exclude = [], excludeBase = "" }) => {
+      const base = excludeBase === "" ? "" : `${Buffer.from(excludeBase).toString("latin1")}/`;
+      return exclude.map((pattern) => ({ base, expression: compilePattern(pattern) }));
+    });
+    const apart = options.flatMap((one) => one.apart ?? []);
+    this.#apart = Array.from(new Set(apart), (path) => Buffer.from(path).toString("latin1"));
   }
 
   /** Whether nothing but the paths in `apartPaths` is left out. */
@@ -58,8 +67,7 @@ export class PathFilter {
     if (this.#patterns.length === 0 && this.#apart.length === 0) return false;
     const text = path.toString("latin1");
     if (this.#apart.includes(text)) return true;
-    const whole = this.#base + text;
-    return this.#patterns.some((pattern) => pattern.test(whole));
+    return this.#patterns.some(({ base, expression }) => expression.test(base + text));
   }
 
   /** As `excludes`, of what has this name in a directory. */

@@ -5,6 +5,7 @@ import { HoldfastError, messageOf, systemErrorCode, throwIfAborted } from "../ba
 import type { SourceId } from "../base/index.ts";
 import type { Entry, FreezePoint, Source, SourceContext, SourceDescription } from "../component/index.ts";
 import { freezeTree } from "./freeze-tree.ts";
+import { leftOutFact } from "./left-out.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
 import { TreeDirectory } from "./tree-directory.ts";
 import { TreeReading } from "./tree-reading.ts";
@@ -171,7 +172,7 @@ export class TreeSource implements Source {
   describe(): SourceDescription {
     if (this.#reading === undefined) throw new TypeError("describe before freeze");
     const { counts, fingerprints, diskBytes } = this.#reading.summary();
-    return { kind: this.#options.kind, counts, fingerprints, facts: { diskBytes } };
+    return { kind: this.#options.kind, counts, fingerprints, facts: { diskBytes, ...leftOutFact(this.#options) } };
   }
 
   async dispose(): Promise<void> {

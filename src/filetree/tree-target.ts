@@ -1,9 +1,10 @@
 import { lstatSync, renameSync, rmSync, statfsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { HoldfastError, messageOf, type SourceId, systemErrorCode } from "../base/index.ts";
 import type { Restorable, StageReport, StoredEntry, SwapReport, Target, TargetContext } from "../component/index.ts";
 import { readDurable, syncDirectory, writeDurably } from "./durable-file.ts";
 import { findKeepers, parentsOf } from "./keepers.ts";
+import { leftOutOf } from "./left-out.ts";
 import { refuseLinksInTheWay } from "./links-in-the-way.ts";
 import { pathExists } from "./path-exists.ts";
 import { PathFilter, type PathFilterOptions } from "./path-filter.ts";
@@ -37,6 +38,8 @@ export interface TreeTargetOptions extends PathFilterOptions {
 interface Staging {
   readonly place: StagingPlace;
   readonly keepers: readonly string[];
+  /** By the backup. */
+  readonly leftOut?: PathFilterOptions;
 }
 
 const noRoomLeftBytes = 16 * 1024 * 1024;
@@ -45,19 +48,17 @@ const noRoomLeftBytes = 16 * 1024 * 1024;
  * A tree of files as a target. The new tree is staged beside the live one (in it, if it cannot be renamed) and the two
  * are exchanged: in one step where nothing in the live tree stays, else in one step for each child.
  *
- * What backups leave out stays as it is: paths `apart` and files that match `exclude`, in the directories in which they
- * are; a live file that is excluded wins over a restored one of the same name. Excluded files in a directory that had
+ * What backups leave out stays as it is: paths `apart` and files that match `exclude`, by the configuration or by that of
+ * the backup's time, in the directories in which they are; a live file that is excluded wins over a restored one of the same name. Excluded files in a directory that had
  * none when the restore was staged go with the old tree.
  */
 export class TreeTarget implements Target {
   readonly id: SourceId;
   readonly #options: TreeTargetOptions;
-  readonly #filter: PathFilter;
 
   constructor(options: TreeTargetOptions) {
     this.id = options.id;
     this.#options = options;
-    this.#filter = new PathFilter(options);
   }
 
   async stage(context: TargetContext, backup: Restorable): Promise<StageReport> {
@@ -78,17 +79,19 @@ export class TreeTarget implements Target {
     } catch (error) {
       throw this.#failed("SERVICE_STAGE_FAILED", "prepared for staging", error);
     }
-    this.#refuseMounts(place);
+    const leftOut = leftOutOf(backup.description.facts, base === undefined ? "" : relative(base, root));
+    const filter = new PathFilter(this.#options, leftOut);
+    this.#refuseMounts(place, filter);
     checkRoom(place, backup);
     const live = lstatSync(place.root, { throwIfNoEntry: false });
     const keepers = parentsOf(this.#options.restoredBeside ?? this.#options.apart ?? []);
     if (live?.isDirectory() === true) {
-      for (const path of await findKeepers(Buffer.from(place.root), this.#filter)) keepers.add(path);
+      for (const path of await findKeepers(Buffer.from(place.root), filter)) keepers.add(path);
     }
-    writeDurably(stagingFile(context), { place, keepers: [...keepers] } satisfies Staging);
+    writeDurably(stagingFile(context), { place, keepers: [...keepers], leftOut } satisfies Staging);
     const shared = new SharedFilesWriter(sharedFile(context));
     try {
-      return await writeTree(Buffer.from(place.staged), withoutApart(backup.entries, this.#filter), context.contents, {
+      return await writeTree(Buffer.from(place.staged), withoutApart(backup.entries, filter), context.contents, {
         signal: context.signal,
         warn: (warning) => context.warn(warning),
         progress: (delta) => context.progress(delta),
@@ -104,8 +107,8 @@ export class TreeTarget implements Target {
   }
 
   /** What is mounted in the tree cannot be exchanged with it, and would be emptied with the old tree. */
-  #refuseMounts(place: StagingPlace): void {
-    const path = mountsBelow(place.root).find((path) => !this.#filter.excludesWithin(Buffer.from(path, "latin1")));
+  #refuseMounts(place: StagingPlace, filter: PathFilter): void {
+    const path = mountsBelow(place.root).find((path) => !filter.excludesWithin(Buffer.from(path, "latin1")));
     if (path === undefined) return;
     throw new HoldfastError(
       "SERVICE_STAGE_FAILED",
@@ -137,7 +140,7 @@ export class TreeTarget implements Target {
           checkDeadline,
         });
         plan = planSwap(place, {
-          filter: this.#filter,
+          filter: new PathFilter(this.#options, staging.leftOut ?? {}),
           keepers: new Set(staging.keepers),
           warn: (warning) => context.warn(warning),
         });

@@ -91,6 +91,7 @@ function composeMount(
   };
   return {
     id,
+    kind: "mount",
     path: `mounts/${application.name}/${mount.name}`,
     source: () => new MountSource(options),
     target: (folder) =>
@@ -113,6 +114,7 @@ function composeCode(application: ApplicationConfig, code: string, claimed: read
   const options = { id, root: code, exclude: application.exclude, mounts: claimed };
   return {
     id,
+    kind: "code",
     path: `code/${application.name}`,
     source: () => new CodeSource(options),
     target: (folder) =>

@@ -24,6 +24,7 @@ export function composeService(name: string, config: ServiceConfig, claimed: rea
   const apart = config.type === "directory" ? pathsWithin(config.path, claimed) : [];
   return {
     id,
+    kind: config.type,
     path: `services/${name}`,
     source: () => serviceSource(id, config, apart),
     target: (folder) => {

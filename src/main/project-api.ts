@@ -5,7 +5,7 @@ import { type Clock, HoldfastError, type Logger, serverSocketPath, type SourceId
 import { type Config, type EnvironmentConfig, fileProblem, type ProjectConfig } from "../config/index.ts";
 import type { Composition } from "../cli/index.ts";
 import { RepositoryContents } from "./repository-contents.ts";
-import { manualBackupPolicy, type OpenCatalog } from "../control/index.ts";
+import { type ComponentIdentity, manualBackupPolicy, type OpenCatalog } from "../control/index.ts";
 
 export interface ProjectApiOptions {
   readonly clock: Clock;
@@ -77,15 +77,15 @@ function configuredProject(project: ProjectConfig): ConfiguredProject {
   };
 }
 
-/** The ids of an environment's components, by its configuration alone. */
-const componentsOf = ({ services, applications }: EnvironmentConfig): readonly SourceId[] =>
+/** An environment's components, by its configuration alone. */
+const componentsOf = ({ services, applications }: EnvironmentConfig): readonly ComponentIdentity[] =>
   [
-    ...services.map(({ name }) => `service:${name}`),
+    ...services.map(({ name, config: { type } }) => ({ id: `service:${name}`, kind: type })),
     ...applications.flatMap(({ name, mounts, code }) => [
-      ...mounts.map((mount) => `mount:${name}/${mount.name}`),
-      ...(code === undefined ? [] : [`code:${name}`]),
+      ...mounts.map((mount) => ({ id: `mount:${name}/${mount.name}`, kind: "mount" })),
+      ...(code === undefined ? [] : [{ id: `code:${name}`, kind: "code" }]),
     ]),
-  ] as SourceId[];
+  ].map(({ id, kind }) => ({ id: id as SourceId, kind }));
 
 async function readPem(file: string, key: string): Promise<string> {
   try {

@@ -108,7 +108,7 @@ export class ApiUnderTest {
                     : {
                         hasGateway: type !== "development",
                         hasCode: true,
-                        components: ["service:db" as SourceId],
+                        components: [{ id: "service:db" as SourceId, kind: "postgresql" }],
                         manualBackups: manualBackupPolicy(profile, type),
                       };
                 },

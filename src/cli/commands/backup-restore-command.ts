@@ -159,7 +159,7 @@ function describe(invocation: Invocation, plan: RestorePlan, request: RestoreReq
   if (plan.missingInEnvironment.length > 0) {
     say(
       invocation,
-      `Not restored, since the environment has no such component: ${plan.missingInEnvironment.join(", ")}.`,
+      `Not restored, since the environment has no such component, or one of another kind: ${plan.missingInEnvironment.join(", ")}.`,
     );
   }
   if (plan.missingInBackup.length > 0 && only === undefined && into === undefined) {

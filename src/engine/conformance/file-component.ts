@@ -26,6 +26,7 @@ export type AtVerb = (source: SourceId, verb: Verb, when: "before" | "after") =>
 /** The smallest real component: one file whose text is the data. For the engine's tests; it passes the conformance suite. */
 export class FileComponent implements Component {
   readonly id: SourceId;
+  readonly kind = "file";
   readonly path: string;
   readonly file: string;
   readonly #at: AtVerb;

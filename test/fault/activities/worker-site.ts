@@ -76,6 +76,7 @@ function signalledComponents(folder: string, environment: EnvironmentId, at: Sit
   const tell: AtVerb = (source, verb, when) => at?.(source, verb, when, signal);
   return componentsOf(folder, environment, tell).map((component) => ({
     id: component.id,
+    kind: component.kind,
     path: component.path,
     source: () => {
       const source = component.source();
