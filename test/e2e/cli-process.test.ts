@@ -191,6 +191,7 @@ describe("the program", () => {
   });
 
   test("refuses what it cannot do: --branch-from and --resources-init", async () => {
+    expect((await holdfast("backup:create", "--live", "--yes")).exit).toBe(0);
     for (const option of [
       ["--branch-from", "slow"],
       ["--resources-init", "parent"],
