@@ -10,14 +10,16 @@ describe("before init", () => {
     const { exit, err } = await holdfast("backup:create --live --yes");
     expect(exit).toBe(10);
     expect(err).toMatch(
-      /holdfast: There is no repository at .*\n {2}Make it: {2}holdfast init {3}\[REPOSITORY_MISSING, exit 10\]\n$/,
+      /holdfast: There is no repository at .*\n {2}Is its disk mounted\? If there never was one, make it: {2}holdfast init {3}\[REPOSITORY_MISSING, exit 10\]\n$/,
     );
   });
 
   test("listing says so, too, and makes nothing", async () => {
     const { exit, out, err } = await holdfast("backup:list");
     expect([exit, out]).toEqual([10, ""]);
-    expect(err).toContain("Make it:  holdfast init   [REPOSITORY_MISSING, exit 10]");
+    expect(err).toContain(
+      "Is its disk mounted? If there never was one, make it:  holdfast init   [REPOSITORY_MISSING, exit 10]",
+    );
     expect(await readdir(folder)).not.toContain("state");
   });
 

@@ -16,7 +16,12 @@ import type { Repository } from "../repository/index.ts";
 import { composeEnvironment } from "./compose-environment.ts";
 import { newPassword, passwordFileWarning, removePasswordFile, writePasswordFile } from "./password-file.ts";
 import { describePasswordSource, type ProcessEnvironment, readPassword } from "./project-password.ts";
-import { createProjectPassword, createProjectRepository, openProjectRepository } from "./project-repository.ts";
+import {
+  createProjectPassword,
+  createProjectRepository,
+  findProjectRepository,
+  openProjectRepository,
+} from "./project-repository.ts";
 import { runProjectWorker } from "./project-worker.ts";
 
 /** Everything on this machine, in this process. */
@@ -53,6 +58,10 @@ export class LocalComposition implements Composition {
 
   async setDamagedCatalogAside(config: Config): Promise<string | undefined> {
     return config.server.catalog === undefined ? setDamagedCatalogAside(catalogFile(config), this.#clock) : undefined;
+  }
+
+  findRepository(project: ProjectConfig): Promise<{ readonly there: boolean; readonly location: string }> {
+    return findProjectRepository(project);
   }
 
   createPasswordFile(_config: Config, project: ProjectConfig): Promise<InitOutcome> {

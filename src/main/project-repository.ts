@@ -43,6 +43,14 @@ async function repositoryExists(backend: Backend): Promise<boolean> {
   }
 }
 
+/** Whether the project's repository is there, and where that is. */
+export async function findProjectRepository(
+  project: ProjectConfig,
+): Promise<{ readonly there: boolean; readonly location: string }> {
+  await using backend = closing(openBackend(project));
+  return { there: await repositoryExists(backend.value), location: backend.value.location };
+}
+
 /** Makes the password file, unless a repository is there that a new password could never open. */
 export async function createProjectPassword(project: ProjectConfig, env: ProcessEnvironment): Promise<InitOutcome> {
   const { password: source } = project.repository;
@@ -83,7 +91,7 @@ export async function openProjectRepository(project: ProjectConfig, context: Ope
     if (await repositoryExists(closed.value)) throw passwordMissing(source, backend.location);
     throw new HoldfastError("REPOSITORY_MISSING", `There is no repository at ${backend.location}.`, {
       facts: { location: backend.location },
-      remedy: "Make it:  holdfast init",
+      remedy: "Is its disk mounted? If there never was one, make it:  holdfast init",
     });
   }
   return openRepository(backend, {

@@ -110,7 +110,8 @@ export async function openRepository(backend: Backend, options: OpenRepositoryOp
     if (!(await hasConfig(backend))) {
       throw new HoldfastError("REPOSITORY_MISSING", `There is no repository at ${backend.location}.`, {
         facts: { location: backend.location },
-        remedy: "Check the location in the configuration, or make one with `holdfast init`.",
+        remedy:
+          "Is its disk mounted, and the location in the configuration right? If there never was one, make it:  holdfast init",
       });
     }
     const { master, id: keyId } = await findKey(backend, options.password);

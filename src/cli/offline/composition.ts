@@ -22,6 +22,8 @@ export interface Composition {
   /** Where the catalog is a damaged file, moves it out of the way and returns its new path. @throws HoldfastError STATE_UNUSABLE */
   setDamagedCatalogAside(config: Config): Promise<string | undefined>;
 
+  /** Whether the project's repository is there; needs no password. @throws HoldfastError CONFIG_INVALID, STORAGE_* */
+  findRepository(project: ProjectConfig): Promise<{ readonly there: boolean; readonly location: string }>;
   /** Makes the file with the repository's password, mode 0600. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
   createPasswordFile(config: Config, project: ProjectConfig): Promise<InitOutcome>;
   /** Makes an empty repository, or opens the one that is there. @throws HoldfastError REPOSITORY_*, STORAGE_* */

@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
-import { systemErrorCode } from "../../base/index.ts";
+import { HoldfastError, systemErrorCode } from "../../base/index.ts";
 import type { Config, ProjectConfig } from "../../config/index.ts";
-import type { DeclarationChange } from "../../control/index.ts";
+import type { DeclarationChange, OpenCatalog } from "../../control/index.ts";
 import { formatCount } from "../output/moment.ts";
 import type { RunCommand } from "../run-command.ts";
 import type { InitOutcome } from "./composition.ts";
@@ -15,10 +15,15 @@ export function registerInit(program: Command, run: RunCommand): void {
   program
     .command("init")
     .description("Check the configuration; make keys, repositories and the catalog where they are missing")
-    .action(run((invocation) => init(invocation)));
+    .option("--new-repository", "make an empty repository even where the catalog has backups of a lost one", false)
+    .action(run((invocation, options: InitOptions) => init(invocation, options)));
 }
 
-async function init(invocation: Invocation): Promise<number> {
+interface InitOptions {
+  readonly newRepository: boolean;
+}
+
+async function init(invocation: Invocation, { newRepository }: InitOptions): Promise<number> {
   const { composition, options } = invocation;
   const config = await openConfig(invocation);
   const projects = options.project === undefined ? config.projects : [chooseProject(config.projects, options.project)];
@@ -29,9 +34,11 @@ async function init(invocation: Invocation): Promise<number> {
   );
   report(invocation, "state folder", config.stateDirectory, await composition.createState(config));
   let keysMade = 0;
-  for (const project of projects) keysMade += (await initProject(invocation, config, project)) === "created" ? 1 : 0;
+  let lost = 0;
   const catalog = await composition.openCatalog(config);
   try {
+    for (const project of projects) lost += await lostBackups(invocation, catalog, project, newRepository);
+    for (const project of projects) keysMade += (await initProject(invocation, config, project)) === "created" ? 1 : 0;
     const declared = declaredProjects(config, projects);
     // With its catalog in a file there is no other configuration; with one project chosen, others are not meant.
     const complete = config.server?.catalog === undefined && projects.length === config.projects.length;
@@ -47,6 +54,12 @@ async function init(invocation: Invocation): Promise<number> {
     say(
       invocation,
       "\nKeep a copy of each new key somewhere else: without it nobody, Holdfast's authors included, can read the backups.",
+    );
+  }
+  if (lost > 0) {
+    say(
+      invocation,
+      `\nThe catalog still lists ${formatCount(lost, "backup")} of the lost repository. Remove them from it:  holdfast catalog:rebuild`,
     );
   }
   let missing = 0;
@@ -107,6 +120,32 @@ async function isFolder(path: string): Promise<boolean> {
     if (code === undefined) throw error;
     return code !== "ENOENT" && code !== "ENOTDIR";
   }
+}
+
+/**
+ * How many backups the catalog has of a repository that is not there. An empty one in its place would hide that they are
+ * gone, and be hidden itself once the disk is back. @throws HoldfastError REPOSITORY_MISSING unless `newRepository`
+ */
+async function lostBackups(
+  { composition }: Invocation,
+  catalog: OpenCatalog,
+  project: ProjectConfig,
+  newRepository: boolean,
+): Promise<number> {
+  const { there, location } = await composition.findRepository(project);
+  if (there) return 0;
+  const backups = (await catalog.list(project.id)).length;
+  if (backups === 0 || newRepository) return backups;
+  throw new HoldfastError(
+    "REPOSITORY_MISSING",
+    `The repository of project ${project.id} at ${location} is gone: the catalog has ${formatCount(backups, "backup")} of it. Is its disk mounted?`,
+    {
+      facts: { project: project.id, location, backups },
+      remedy:
+        "Mount its disk, or mend the location in the configuration.\n" +
+        "If the backups are lost, begin anew:  holdfast init --new-repository",
+    },
+  );
 }
 
 /** The key comes first: a repository without one that is kept would be lost. */
