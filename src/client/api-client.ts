@@ -47,7 +47,16 @@ export interface ApiClientOptions {
   readonly signal: AbortSignal;
   /** For how long the server may be silent. Default 60 s. */
   readonly silenceMs?: number;
+  /** How long the head of an answer to a reading operation may take. Default 15 s. */
+  readonly readHeadMs?: number;
 }
+
+/**
+ * Defaults. What changes something or is streamed out of a repository may take its time before it answers; what only reads
+ * answers at once, unless nobody is there.
+ */
+const defaultSilenceMs = 60_000;
+const defaultReadHeadMs = 15_000;
 
 /** So that no server fills our memory: lists of 100,000 backups are smaller. */
 const longestAnswerBytes = 256 * 1024 * 1024;
@@ -73,7 +82,7 @@ export class ApiClient {
     const operation: Operation = operations[name];
     const { answer } = operation;
     const response = await this.#send(operation, call);
-    const text = await this.#text(response);
+    const text = await this.#text(response, changes(operation));
     if (!("shape" in answer)) return undefined as Received<Operations[N]>;
     return this.#checked(answer.shape, text) as Received<Operations[N]>;
   }
@@ -86,7 +95,10 @@ export class ApiClient {
     const response = await this.#send(operation, call);
     let rest = "";
     const decoder = new TextDecoder();
-    for await (const chunk of bodyOf(response, this.address, this.#options.signal)) {
+    for await (const chunk of bodyOf(response, this.address, {
+      changes: changes(operation),
+      signal: this.#options.signal,
+    })) {
       const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = parts.pop() ?? "";
       if (rest.length > longestLineBytes) throw this.#invalid("a line has no end");
@@ -109,7 +121,7 @@ export class ApiClient {
     if (!("bytes" in answer)) throw new TypeError(`${name} answers no bytes`);
     const response = await this.#send(operation, call);
     return {
-      bytes: bodyOf(response, this.address, this.#options.signal),
+      bytes: bodyOf(response, this.address, { changes: changes(operation), signal: this.#options.signal }),
       summary: () => {
         const text = response.trailers[summaryTrailer];
         if (typeof text !== "string") return undefined;
@@ -129,7 +141,10 @@ export class ApiClient {
     readonly body: string | undefined;
   }): Promise<{ readonly response: IncomingMessage; readonly body: AsyncIterable<Buffer> }> {
     const response = await this.#authorized(request);
-    return { response, body: bodyOf(response, this.address, this.#options.signal) };
+    return {
+      response,
+      body: bodyOf(response, this.address, { changes: changesByMethod(request), signal: this.#options.signal }),
+    };
   }
 
   async #send(operation: Operation, call: Call<Operation>): Promise<IncomingMessage> {
@@ -140,11 +155,11 @@ export class ApiClient {
         headers: { accept: "application/json", "content-type": "application/json" },
         body: call.body === undefined ? undefined : JSON.stringify(call.body),
       },
-      operation.audience === "anyone",
+      { anybody: operation.audience === "anyone", mayChange: changes(operation), headMs: this.#headMs(operation) },
     );
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return response;
-    const body = await this.#text(response);
+    const body = await this.#text(response, changes(operation));
     if (status >= 300 && status < 400) {
       throw this.#invalid(`it sends elsewhere, to ${response.headers.location ?? "nowhere"}`);
     }
@@ -160,15 +175,21 @@ export class ApiClient {
       readonly headers: Readonly<Record<string, string>>;
       readonly body: string | undefined;
     },
-    anybody = false,
+    {
+      anybody = false,
+      mayChange = changesByMethod(request),
+      headMs = this.#options.silenceMs ?? defaultSilenceMs,
+    }: { readonly anybody?: boolean; readonly mayChange?: boolean; readonly headMs?: number } = {},
   ): Promise<IncomingMessage> {
-    const { address, tokens, signal, silenceMs = 60_000 } = this.#options;
+    const { address, tokens, signal, silenceMs = defaultSilenceMs } = this.#options;
     const send = (token: string | undefined) =>
       exchange(address, {
         ...request,
         headers: { ...request.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
         signal,
         silenceMs,
+        headMs,
+        changes: mayChange,
       });
     if (tokens === undefined || anybody) return send(undefined);
     const token = await tokens.get(signal);
@@ -178,10 +199,15 @@ export class ApiClient {
     return send(await tokens.get(signal, token));
   }
 
-  async #text(response: IncomingMessage): Promise<string> {
+  #headMs(operation: Operation): number {
+    const { silenceMs = defaultSilenceMs, readHeadMs = defaultReadHeadMs } = this.#options;
+    return !changes(operation) && !("bytes" in operation.answer) ? Math.min(readHeadMs, silenceMs) : silenceMs;
+  }
+
+  async #text(response: IncomingMessage, mayChange: boolean): Promise<string> {
     const chunks: Buffer[] = [];
     let length = 0;
-    for await (const chunk of bodyOf(response, this.address, this.#options.signal)) {
+    for await (const chunk of bodyOf(response, this.address, { changes: mayChange, signal: this.#options.signal })) {
       length += chunk.length;
       if (length > longestAnswerBytes) throw this.#invalid("the answer is too long");
       chunks.push(chunk);
@@ -220,6 +246,12 @@ export class ApiClient {
     });
   }
 }
+
+const changesByMethod = ({ method }: { readonly method: string }): boolean => method !== "GET" && method !== "HEAD";
+
+/** A token that was made and never came leaves nothing to look for. */
+const changes = (operation: Operation): boolean =>
+  operation !== operations.createAccessToken && changesByMethod(operation);
 
 /** Is it a matter of the way to the server, which may be open again the next time? */
 export const isPassing = (error: unknown): boolean => isHoldfastError(error, "SERVER_UNREACHABLE");

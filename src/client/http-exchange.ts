@@ -12,14 +12,19 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** For how long nothing may come, from the connection on until the answer's end. */
   readonly silenceMs: number;
+  /** How long the answer's head may take, the connection included. */
+  readonly headMs: number;
+  /** It may have had its effect once it was sent. */
+  readonly changes: boolean;
 }
 
 /**
  * Sends one request over a connection of its own. Resolves with the answer's head; reading its body throws a HoldfastError,
- * too, when the connection breaks. @throws HoldfastError SERVER_UNREACHABLE, INTERRUPTED
+ * too, when the connection breaks. @throws HoldfastError SERVER_UNREACHABLE, INTERRUPTED; of a request that changes something
+ *   and was sent they say that it is not known whether the server does it
  */
 export async function exchange(address: ServerAddress, request: HttpRequest): Promise<IncomingMessage> {
-  const { method, path, headers, body, signal, silenceMs } = request;
+  const { method, path, headers, body, signal, silenceMs, headMs, changes } = request;
   throwIfAborted(signal);
   const options = {
     method,
@@ -32,6 +37,7 @@ export async function exchange(address: ServerAddress, request: HttpRequest): Pr
   let isSent = false;
   sent.once("finish", () => (isSent = true));
   sent.once("timeout", () => sent.destroy(new Error(`nothing came for ${silenceMs / 1000} s`)));
+  const late = setTimeout(() => sent.destroy(new Error(`no answer came for ${headMs / 1000} s`)), headMs);
   const onAbort = (): void => void sent.destroy();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -44,10 +50,25 @@ export async function exchange(address: ServerAddress, request: HttpRequest): Pr
     return answer;
   } catch (error) {
     signal.removeEventListener("abort", onAbort);
-    throwIfAborted(signal);
-    throw unreachable(address, error, isSent && method !== "GET");
+    throw broken(address, error, signal, isSent && changes);
+  } finally {
+    clearTimeout(late);
   }
 }
+
+/** The error for an exchange that did not come to its end. `isOpen`: the request may have had its effect. */
+function broken(address: ServerAddress, error: unknown, signal: AbortSignal, isOpen: boolean): HoldfastError {
+  if (!signal.aborted) return unreachable(address, error, isOpen);
+  if (!isOpen) throwIfAborted(signal);
+  const server = addressText(address);
+  return new HoldfastError(
+    "INTERRUPTED",
+    `Interrupted before ${server} had answered a request that it was sent: whether it does what was asked is not known.`,
+    { facts: { server }, remedy: lookFirst, cause: error },
+  );
+}
+
+const lookFirst = "Look before you ask again:  holdfast activity:list";
 
 function send(address: ServerAddress, path: string, options: object) {
   if (address.kind === "socket") return requestHttp({ ...options, socketPath: address.path, path, host: "localhost" });
@@ -61,13 +82,12 @@ function send(address: ServerAddress, path: string, options: object) {
 export async function* bodyOf(
   answer: IncomingMessage,
   address: ServerAddress,
-  signal: AbortSignal,
+  { changes, signal }: Pick<HttpRequest, "changes" | "signal">,
 ): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) yield chunk;
   } catch (error) {
-    throwIfAborted(signal);
-    throw unreachable(address, error, false);
+    throw broken(address, error, signal, changes);
   } finally {
     // Also when nobody wants the rest.
     answer.destroy();
@@ -101,7 +121,7 @@ export function unreachable(address: ServerAddress, error: unknown, isOpen: bool
   return new HoldfastError("SERVER_UNREACHABLE", what, {
     facts: { server: addressText(address), code },
     remedy: isOpen
-      ? "Look before you ask again:  holdfast activity:list"
+      ? lookFirst
       : /CERT|SIGNATURE/.test(code)
         ? "If its authority is your own, name that authority's certificate in NODE_EXTRA_CA_CERTS."
         : "Look whether it runs (holdfast serve), and at HOLDFAST_SERVER.",

@@ -172,6 +172,23 @@ describe("freezing a tree", () => {
     await tree.dispose();
   });
 
+  it("names the disk of the state folder when that is full, not the folder that was read", async () => {
+    writeFileSync(join(root, "file"), "one");
+    await using context = await makeTestContext();
+    symlinkSync("/dev/full", join(context.workDirectory, "listing-1"));
+    const full = source();
+    try {
+      const preparing = full.prepare(context);
+      await expect(preparing).rejects.toMatchObject({
+        code: "TARGET_FULL",
+        message: expect.stringContaining(context.workDirectory) as unknown,
+        remedy: expect.stringContaining("disk of the state folder") as unknown,
+      });
+    } finally {
+      await full.dispose();
+    }
+  });
+
   it("passes on a failure of the repository that met the rounds after prepare", async () => {
     await using context = await makeTestContext();
     let fail = false;

@@ -78,7 +78,7 @@ export class TreeSource implements Source {
       }
     } catch (error) {
       if (systemErrorCode(error) === undefined) throw error;
-      throw this.#unusable(error);
+      throw isFull(error) ? workDiskFull(context, error) : this.#unusable(error);
     }
     if (state.watch.loss === undefined) this.#background = this.#startBackground(state, context);
   }
@@ -148,13 +148,15 @@ export class TreeSource implements Source {
     if (state === undefined) throw new TypeError("freeze before prepare");
     const started = state.context.clock.monotonicMs();
     const failure = await this.#stopBackground();
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) throw isFull(failure) ? workDiskFull(state.context, failure) : failure;
     clearInterval(this.#drainTimer);
     const frozen = await freezeTree(state, {
       deadlineMs,
       startedMs: started,
       id: this.id,
       copiesDirectory: join(state.context.workDirectory, "frozen"),
+    }).catch((error: unknown) => {
+      throw isFull(error) ? workDiskFull(state.context, error) : error;
     });
     this.#reading = new TreeReading(state, frozen.copies);
     return {
@@ -187,4 +189,15 @@ export class TreeSource implements Source {
   async recover(context: SourceContext): Promise<void> {
     context.log.debug("Nothing to recover in a file tree.", { source: this.id });
   }
+}
+
+const isFull = (error: unknown): boolean => ["ENOSPC", "EDQUOT"].includes(systemErrorCode(error) ?? "");
+
+/** A tree is only read: what there is no room for is what is written down of it meanwhile. */
+function workDiskFull({ workDirectory }: SourceContext, cause: unknown): HoldfastError {
+  return new HoldfastError("TARGET_FULL", `The disk of the state folder has no room left, at ${workDirectory}.`, {
+    facts: { path: workDirectory, error: systemErrorCode(cause) ?? "" },
+    remedy: "Make room on the disk of the state folder and make the backup again; nothing of it was kept.",
+    cause,
+  });
 }
