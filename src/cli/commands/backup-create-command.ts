@@ -46,7 +46,9 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
   if (plan.replaces.length > 0) say(invocation, replacesText(plan));
   if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
 
-  const before = options.wait ? await manualBackups(plane, id) : [];
+  // Progress and a server's log say it to people.
+  const tellsReplaced = options.wait && options.format === "json";
+  const before = tellsReplaced ? await manualBackups(plane, id) : [];
   const progress = createProgress(host, invocation.options, options.format);
   let outcome: ListedBackup | Started;
   try {
@@ -55,7 +57,7 @@ async function create(invocation: Invocation, options: CreateOptions, argument: 
     progress.finish();
   }
   if (isStarted(outcome)) return tellStarted(invocation, options, outcome);
-  const left = new Set((await manualBackups(plane, id)).map((one) => one.id));
+  const left = new Set((tellsReplaced ? await manualBackups(plane, id) : []).map((one) => one.id));
   return tellCreated(
     invocation,
     options,
@@ -96,7 +98,6 @@ function tellCreated(
     if (!backup.safe && backup.components.length > 1) {
       say(invocation, `           components differ by up to ${formatDuration(backup.skewMs)} (live)`);
     }
-    for (const old of replaced) say(invocation, `           replaced ${backupText(old)}`);
     say(invocation, "");
     if (options.format === undefined) stdout.write(`Backup name: ${backup.id}\n`);
     else if (options.format !== "table" && options.columns === undefined) stdout.write(`${backup.id}\n`);

@@ -1,6 +1,7 @@
 import { type Clock, formatDuration } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
 import { printable } from "../output/printable.ts";
+import { formatMoment } from "../output/moment.ts";
 import { phaseTitles, type ProgressDisplay, type ProgressEvent } from "./progress-display.ts";
 import {
   amountText,
@@ -63,7 +64,7 @@ export class PlainProgress implements ProgressDisplay {
         this.#details.push(storedText(event));
         break;
       case "replaced":
-        // The command says so at its end.
+        this.#write(`replaced ${event.backup} of ${formatMoment(event.createdAt)}`);
         break;
       case "recovered":
         this.#write(`recover: ${event.operation}: ${event.outcome}`);

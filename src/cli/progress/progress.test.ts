@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Clock, SourceId } from "../../base/index.ts";
+import type { BackupId, Clock, SourceId } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
 import { JsonProgress } from "./json-progress.ts";
 import { PlainProgress } from "./plain-progress.ts";
@@ -65,6 +65,14 @@ describe("progress in a pipe", () => {
       "hold: done in 250 ms, media 140 ms (17 files changed meanwhile)",
     ]);
   });
+});
+
+test("what a backup replaced is told once, when it is replaced", () => {
+  const backup = "shop-main-1" as BackupId;
+  const replaced: EngineEvent = { type: "replaced", backup, createdAt: new Date("2026-11-14T04:12:00Z") };
+  const lines: string[] = [];
+  new PlainProgress((line) => void lines.push(line), handClock().clock).show(replaced);
+  expect(lines).toEqual([expect.stringContaining(`replaced ${backup} of `)]);
 });
 
 describe("progress on a terminal", () => {

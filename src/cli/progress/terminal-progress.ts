@@ -2,6 +2,7 @@ import { type Clock, formatDuration } from "../../base/index.ts";
 import type { EngineEvent } from "../../engine/index.ts";
 import { printable } from "../output/printable.ts";
 import { displayWidth } from "../output/table.ts";
+import { formatMoment } from "../output/moment.ts";
 import { phaseTitles, type ProgressDisplay, type ProgressEvent } from "./progress-display.ts";
 import {
   amountText,
@@ -77,7 +78,7 @@ export class TerminalProgress implements ProgressDisplay {
         this.#details.push(storedText(event));
         break;
       case "replaced":
-        // The command says so at its end.
+        this.#line(`           replaced ${event.backup} of ${formatMoment(event.createdAt)}`);
         break;
       case "recovered":
         this.#line(`  ${phaseTitles.recover.padEnd(8)} ${event.operation}: ${event.outcome}`);
