@@ -31,6 +31,12 @@ describe("before init", () => {
       'wrong.yaml:5:5: unknown key "projects.shop.titel"; did you mean "title"?   [CONFIG_INVALID, exit 4]',
     );
     expect((await holdfast("-c missing.yaml backup:list")).exit).toBe(4);
+    const client = { env: { HOLDFAST_SERVER: "http://127.0.0.1:1", HOLDFAST_TOKEN: "t" } };
+    for (const line of ["repo:check", "catalog:rebuild"]) {
+      const missing = await holdfast(`-c missing.yaml ${line}`, client);
+      expect(missing.exit).toBe(4);
+      expect(missing.err).toMatch(/no configuration file .* HOLDFAST_SERVER does not apply to this command/);
+    }
     await mkdir(join(folder, "a-folder"), { recursive: true });
     expect((await holdfast("-c a-folder backup:list")).err).toContain("cannot be read: it is a folder.");
   });
@@ -92,7 +98,9 @@ describe("init", () => {
       expect(err).toContain("is missing, and the repository at");
       expect(await readdir(folder)).not.toContain("repository.key");
       await writeFile(join(folder, "repository.key"), "another password\n", { mode: 0o600 });
-      expect((await holdfast("repo:stats")).exit).toBe(12);
+      const wrong = await holdfast("repo:stats");
+      expect(wrong.exit).toBe(12);
+      expect(wrong.err).toMatch(/The password is not that of the repository at .*\n {2}Put the right password back/);
     } finally {
       await writeFile(join(folder, "repository.key"), key);
     }

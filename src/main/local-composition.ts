@@ -2,7 +2,7 @@ import { chmod, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Clock, HoldfastError, makeDirectories, programVersion, systemErrorCode } from "../base/index.ts";
-import type { Composition, InitOutcome } from "../cli/index.ts";
+import type { Composition, InitOutcome, RepositoryPlace } from "../cli/index.ts";
 import {
   type Config,
   type EnvironmentConfig,
@@ -46,6 +46,9 @@ export class LocalComposition implements Composition {
     } catch (error) {
       throw new HoldfastError("STATE_UNUSABLE", `The state folder ${folder} cannot be made: ${fileProblem(error)}.`, {
         facts: { folder, code: systemErrorCode(error) ?? "" },
+        ...(systemErrorCode(error) === "EACCES"
+          ? { remedy: `Run it as the user that owns ${folder}, or as root.` }
+          : {}),
         cause: error,
       });
     }
@@ -60,7 +63,7 @@ export class LocalComposition implements Composition {
     return config.server.catalog === undefined ? setDamagedCatalogAside(catalogFile(config), this.#clock) : undefined;
   }
 
-  findRepository(project: ProjectConfig): Promise<{ readonly there: boolean; readonly location: string }> {
+  findRepository(project: ProjectConfig): Promise<RepositoryPlace> {
     return findProjectRepository(project);
   }
 

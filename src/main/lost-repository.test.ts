@@ -1,7 +1,7 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { createLive, folder, holdfast, useShop } from "./testing/shop-commands.ts";
+import { config, createLive, folder, holdfast, useShop } from "./testing/shop-commands.ts";
 
 useShop();
 
@@ -31,6 +31,22 @@ describe("a repository that has vanished, as with a disk that is not mounted", (
     const { exit, err } = await holdfast("backup:create --live --yes");
     expect(exit).toBe(10);
     expect(err).toMatch(/There is no repository at .*\n {2}Is its disk mounted, /);
+  });
+
+  test("init makes no folders above a new one either", async () => {
+    const place = at("not-mounted/disk/repository");
+    const text = config("upsun")
+      .replace("./state", "./other-state")
+      .replace("./repository.key", "./other.key")
+      .replace("./repository }", `${place} }`);
+    await writeFile(at("other.yaml"), text);
+    const { exit, err } = await holdfast("-c other.yaml init");
+    expect(exit, err).toBe(4);
+    expect(err).toContain(`at local:${place}: there is no folder ${at("not-mounted/disk")}.`);
+    expect(err).toContain(`mkdir -p ${at("not-mounted/disk")}   [CONFIG_INVALID, exit 4]`);
+    const names = await readdir(folder);
+    expect(names).not.toContain("not-mounted");
+    expect(names).not.toContain("other.key");
   });
 
   test("init --new-repository begins anew, and catalog:rebuild then drops the lost backups", async () => {

@@ -1,6 +1,7 @@
-import { join } from "node:path";
-import { HoldfastError, isHoldfastError } from "../base/index.ts";
-import type { InitOutcome } from "../cli/index.ts";
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { HoldfastError, isHoldfastError, systemErrorCode } from "../base/index.ts";
+import type { InitOutcome, RepositoryPlace } from "../cli/index.ts";
 import type { PasswordSource, ProjectConfig, ReplicaConfig } from "../config/index.ts";
 import { createRepository, openRepository, type Repository } from "../repository/index.ts";
 import { type Backend, LocalBackend } from "../storage/index.ts";
@@ -43,12 +44,26 @@ async function repositoryExists(backend: Backend): Promise<boolean> {
   }
 }
 
-/** Whether the project's repository is there, and where that is. */
-export async function findProjectRepository(
-  project: ProjectConfig,
-): Promise<{ readonly there: boolean; readonly location: string }> {
+/** Looks for the project's repository. @throws HoldfastError CONFIG_INVALID, STORAGE_* */
+export async function findProjectRepository(project: ProjectConfig): Promise<RepositoryPlace> {
   await using backend = closing(openBackend(project));
-  return { there: await repositoryExists(backend.value), location: backend.value.location };
+  const there = await repositoryExists(backend.value);
+  const [replica] = project.repository.replicas;
+  const parent = replica?.type === "local" ? dirname(replica.path) : undefined;
+  const missing = !there && parent !== undefined && !(await pathExists(parent));
+  return { there, location: backend.value.location, missingParent: missing ? parent : undefined };
+}
+
+async function pathExists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return false;
+    // Making the repository tells what is wrong with it.
+    if (systemErrorCode(error) !== undefined) return true;
+    throw error;
+  }
 }
 
 /** Makes the password file, unless a repository is there that a new password could never open. */

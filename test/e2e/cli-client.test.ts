@@ -79,7 +79,7 @@ describe("a command on a machine without a configuration", () => {
       { _embedded: { entity: { data_retention: { production: { max_backups: 7 } } } } },
     ]);
     const missing = await over("environment:curl -e main backups/none -i", viewer);
-    expect([missing.exit, missing.err]).toEqual([22, "The server answered 404.\n"]);
+    expect([missing.exit, missing.err]).toEqual([22, "\nThe server answered 404.\n"]);
     expect(missing.out).toMatch(/^HTTP\/1\.1 404 Not Found\r\n[^]*BACKUP_NOT_FOUND/);
     expect((await over("project:curl settings -X PATCH --json {} -f", viewer)).out).toBe("");
     expect((await over("project:curl https://evil.example.com", viewer)).exit).toBe(1);

@@ -25,7 +25,8 @@ export const activityColumns: readonly Column<ListedActivity>[] = [
 
 export const defaultActivityColumns = ["id", "created", "description", "progress", "state", "result"];
 
-const percentOf = ({ result, percent }: ListedActivity): number => (result === "success" ? 100 : percent);
+/** As the API tells it: of all that have ended 100, by which clients know that they need wait no longer. */
+const percentOf = ({ endedAt, percent }: ListedActivity): number => (endedAt === null ? percent : 100);
 
 /** An activity as data, named as in the API. */
 export function activityJson(activity: ListedActivity): Record<string, unknown> {

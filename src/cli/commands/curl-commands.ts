@@ -76,9 +76,14 @@ async function curl(invocation: Invocation, name: string, options: CurlOptions, 
   const status = response.statusCode ?? 0;
   if (options.include || options.head) host.stdout.write(headOf(response));
   const isRefused = status >= 400;
-  for await (const chunk of answer) if (!(isRefused && options.fail)) host.stdout.write(chunk);
+  let isMidLine = false;
+  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
+    if (isRefused && options.fail) continue;
+    host.stdout.write(chunk);
+    isMidLine = chunk.at(-1) !== 0x0a;
+  }
   if (!isRefused) return 0;
-  say(invocation, `The server answered ${status}.`);
+  say(invocation, `${isMidLine ? "\n" : ""}The server answered ${status}.`);
   return refusedExit;
 }
 

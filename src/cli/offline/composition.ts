@@ -7,6 +7,14 @@ import type { Repository } from "../../repository/index.ts";
 /** What `init` found and did, one word each. */
 export type InitOutcome = "created" | "there already";
 
+/** Where a project's repository is to be. */
+export interface RepositoryPlace {
+  readonly there: boolean;
+  readonly location: string;
+  /** The folder above, where that is not there. */
+  readonly missingParent: string | undefined;
+}
+
 /**
  * Makes concrete things out of the configuration: the only way that commands get at backends, drivers and gateways.
  * `src/main/` implements it.
@@ -22,8 +30,8 @@ export interface Composition {
   /** Where the catalog is a damaged file, moves it out of the way and returns its new path. @throws HoldfastError STATE_UNUSABLE */
   setDamagedCatalogAside(config: Config): Promise<string | undefined>;
 
-  /** Whether the project's repository is there; needs no password. @throws HoldfastError CONFIG_INVALID, STORAGE_* */
-  findRepository(project: ProjectConfig): Promise<{ readonly there: boolean; readonly location: string }>;
+  /** Looks for the project's repository, without its password. @throws HoldfastError CONFIG_INVALID, STORAGE_* */
+  findRepository(project: ProjectConfig): Promise<RepositoryPlace>;
   /** Makes the file with the repository's password, mode 0600. @throws HoldfastError CONFIG_INVALID, STATE_UNUSABLE */
   createPasswordFile(config: Config, project: ProjectConfig): Promise<InitOutcome>;
   /** Makes an empty repository, or opens the one that is there. @throws HoldfastError REPOSITORY_*, STORAGE_* */

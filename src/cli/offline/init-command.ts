@@ -124,7 +124,8 @@ async function isFolder(path: string): Promise<boolean> {
 
 /**
  * How many backups the catalog has of a repository that is not there. An empty one in its place would hide that they are
- * gone, and be hidden itself once the disk is back. @throws HoldfastError REPOSITORY_MISSING unless `newRepository`
+ * gone, and be hidden itself once the disk is back. @throws HoldfastError REPOSITORY_MISSING unless `newRepository`;
+ * CONFIG_INVALID if the folder that it is to be in is not there
  */
 async function lostBackups(
   { composition }: Invocation,
@@ -132,9 +133,19 @@ async function lostBackups(
   project: ProjectConfig,
   newRepository: boolean,
 ): Promise<number> {
-  const { there, location } = await composition.findRepository(project);
+  const { there, location, missingParent } = await composition.findRepository(project);
   if (there) return 0;
   const backups = (await catalog.list(project.id)).length;
+  if (missingParent !== undefined && (backups === 0 || newRepository)) {
+    throw new HoldfastError(
+      "CONFIG_INVALID",
+      `The repository of project ${project.id} cannot be made at ${location}: there is no folder ${missingParent}.`,
+      {
+        facts: { project: project.id, location, folder: missingParent },
+        remedy: `Is its disk mounted, and the path in the configuration right? If so, make the folder:  mkdir -p ${missingParent}`,
+      },
+    );
+  }
   if (backups === 0 || newRepository) return backups;
   throw new HoldfastError(
     "REPOSITORY_MISSING",

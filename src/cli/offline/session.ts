@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Facts, HoldfastError, type Logger, silentLogger } from "../../base/index.ts";
+import { type Facts, HoldfastError, type Logger, silentLogger, systemErrorCode } from "../../base/index.ts";
 import { type Config, type EnvironmentConfig, loadConfig, type ProjectConfig } from "../../config/index.ts";
 import { type ActivityType, type Actor, manualPolicy, type OpenCatalog, retentionKey } from "../../control/index.ts";
 import type { Backup, EngineContext, EngineEvent, Environment } from "../../engine/index.ts";
@@ -53,11 +53,30 @@ export function logOf({ host, options, json }: Invocation): Logger {
 export async function openConfig(invocation: Invocation): Promise<Config> {
   const { host, options, composition } = invocation;
   const named = options.config ?? defaultConfigFile(host);
-  const config = await loadConfig({ file: resolve(host.cwd, named), env: host.env });
+  const config = await readConfig(host, resolve(host.cwd, named));
   if (!options.quiet) {
     for (const warning of await composition.warnings(config)) say(invocation, `Warning: ${warning}`);
   }
   return config;
+}
+
+async function readConfig({ env }: CliHost, file: string): Promise<Config> {
+  try {
+    return await loadConfig({ file, env });
+  } catch (error) {
+    // Clients of the server that it names do without a configuration and never come here.
+    const isMissing = error instanceof HoldfastError && systemErrorCode(error.cause) === "ENOENT";
+    if (!isMissing || (env["HOLDFAST_SERVER"] ?? "") === "") throw error;
+    throw new HoldfastError(
+      error.code,
+      `${error.message} HOLDFAST_SERVER does not apply to this command: it works on the repository itself.`,
+      {
+        facts: error.facts,
+        remedy: "Run it on the machine with the configuration, or name the file with --config FILE or HOLDFAST_CONFIG.",
+        cause: error,
+      },
+    );
+  }
 }
 
 /** `./holdfast.yaml` if it is there, else what HOLDFAST_CONFIG names. */

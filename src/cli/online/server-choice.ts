@@ -53,7 +53,11 @@ async function isOurSocket(path: string, stateDirectory: string): Promise<boolea
     if (socket.uid === state.uid || socket.uid === 0) return true;
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return false;
-    throw new HoldfastError("STATE_UNUSABLE", `The control socket ${path} cannot be looked at.`, { cause: error });
+    throw new HoldfastError("STATE_UNUSABLE", `The control socket ${path} cannot be looked at.`, {
+      facts: { path, code: systemErrorCode(error) ?? "" },
+      remedy: `Run it as the user that owns ${stateDirectory}, or as root.`,
+      cause: error,
+    });
   }
   throw new HoldfastError(
     "STATE_UNUSABLE",

@@ -1,4 +1,5 @@
 import { chmod, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Kysely } from "kysely";
 import { HoldfastError, messageOf, systemErrorCode } from "../../base/index.ts";
@@ -45,12 +46,13 @@ function unusable(file: string, error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
   return new HoldfastError("STATE_UNUSABLE", `The catalog ${file} cannot be used: ${messageOf(error)}`, {
     facts: { file },
-    remedy: remedyFor(error),
+    remedy: remedyFor(file, error),
     cause: error,
   });
 }
 
-function remedyFor(error: unknown): string {
+function remedyFor(file: string, error: unknown): string {
   if (systemErrorCode(error) === "ENOENT") return "Make the state folder:  holdfast init";
+  if (systemErrorCode(error) === "EACCES") return `Run it as the user that owns ${dirname(file)}, or as root.`;
   return "Look at the file's owner and the room on its disk. The repository has everything that the catalog has.";
 }

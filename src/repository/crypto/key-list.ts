@@ -44,8 +44,14 @@ export async function findKey(backend: Backend, password: string): Promise<Found
   }
   throw new HoldfastError(
     "REPOSITORY_PASSWORD_WRONG",
-    `None of the ${ids.length} keys of the repository at ${backend.location} opens with this password.`,
-    { facts: { location: backend.location, keys: ids.length } },
+    ids.length === 1
+      ? `The password is not that of the repository at ${backend.location}.`
+      : `None of the ${ids.length} keys of the repository at ${backend.location} opens with this password.`,
+    {
+      facts: { location: backend.location, keys: ids.length },
+      remedy:
+        "Put the right password back where the configuration has it from; a copy of the key may be kept elsewhere.",
+    },
   );
 }
 

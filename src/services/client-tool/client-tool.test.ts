@@ -43,6 +43,11 @@ describe("a client tool", () => {
     });
   });
 
+  it("makes spaces of the control characters in what a tool says, but keeps its lines", async () => {
+    const run = runClientTool("sh", ["-c", 'printf "no server\\n\\tIs it running?\\033[0m\\n" >&2; exit 3'], plain);
+    await expect(run).rejects.toMatchObject({ facts: { stderr: "no server\n Is it running? [0m" } });
+  });
+
   it("says which program is missing, with and without a prefix", async () => {
     const missing = { code: "TOOL_MISSING", facts: { program: "no-such-tool" } };
     await expect(runClientTool("no-such-tool", [], { exec: [] })).rejects.toMatchObject(missing);

@@ -61,7 +61,10 @@ export function startClientTool(program: string, args: readonly string[], option
     options.onStderr?.(text);
   });
   const stderr = (): string =>
-    blotOut(errorText, [...Object.values(options.secrets ?? {}), ...environmentSecrets()]).trim();
+    blotOut(errorText, [...Object.values(options.secrets ?? {}), ...environmentSecrets()])
+      // Tabs, for one: psql indents with them.
+      .replaceAll(/[^\P{Cc}\n]/gu, " ")
+      .trim();
 
   // A tool that exits early closes its input: its exit status says why, so the broken pipe itself is no news.
   child.stdin.on("error", (error) => {
