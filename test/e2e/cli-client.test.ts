@@ -66,6 +66,18 @@ describe("a command on a machine without a configuration", () => {
     await over(`activity:log ${activity?.id}`, viewer);
   });
 
+  test("is told how to get a backup into a folder, with all that has to be typed", async () => {
+    const made = await server.post("/projects/shop/environments/main/backup", { safe: false });
+    const [activity] = (made["_embedded"] as { activities: { id: string; payload: { backup_name: string } }[] })
+      .activities;
+    await over(`activity:log ${activity?.id}`, viewer);
+    const { exit, err } = await over("backup:restore --into copy -y", admin);
+    expect(exit, err).toBe(1);
+    expect(err).toMatch(
+      /mkdir -p '\/.*\/copy' && holdfast backup:download [a-z2-7]{26} -p shop -e main -o - \| tar -x -f - -C '\/.*\/copy' /,
+    );
+  });
+
   test("sends requests of one's own with project:curl", async () => {
     const settings = await over("project:curl settings", viewer);
     expect(JSON.parse(settings.out)).toMatchObject({ product_name: "Holdfast" });

@@ -265,11 +265,13 @@ export class RemoteControlPlane implements ControlPlane {
 
   #restoreCall({ origin, target, backup, branchFrom, noCode, only, into }: RestoreRequest) {
     if (into !== undefined) {
+      const folder = `'${into.replaceAll("'", String.raw`'\''`)}'`;
+      const download = `holdfast backup:download ${backup} -p ${this.project.id} -e ${origin.id} -o -`;
       throw new HoldfastError(
         "INPUT_INVALID",
         "A server writes into no folder of this machine, so --into has no use.",
         {
-          remedy: `Take the files out with:  holdfast backup:download ${backup} -o - | tar -x -C DIRECTORY`,
+          remedy: `Take the files out with:  mkdir -p ${folder} && ${download} | tar -x -f - -C ${folder}`,
         },
       );
     }
