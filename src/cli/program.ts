@@ -18,6 +18,8 @@ import { registerBackupRestore } from "./commands/backup-restore-command.ts";
 import type { Composition } from "./offline/composition.ts";
 import { registerCatalogCommands } from "./offline/catalog-command.ts";
 import { registerEnvironmentCommands } from "./commands/environment-commands.ts";
+import { registerDbDump } from "./commands/db-dump-command.ts";
+import { registerMountDownload } from "./commands/mount-download-command.ts";
 import { registerGateway } from "./offline/gateway-command.ts";
 import { registerInit } from "./offline/init-command.ts";
 import { registerKeyCommands } from "./offline/key-commands.ts";
@@ -112,6 +114,8 @@ function buildProgram(host: CliHost, composition: Composition, run: RunCommand):
   registerBackupRestore(program, run);
   registerBackupFiles(program, run);
   registerBackupDownload(program, run);
+  registerDbDump(program, run);
+  registerMountDownload(program, run);
   registerRepositoryCommands(program, run);
   registerRepoStats(program, run);
   registerRepoPrune(program, run);

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Outcome, RunningServer } from "./running-server.ts";
@@ -156,6 +156,15 @@ describe("the same command, by whoever does the work, prints the same and ends a
       expect(content).toBe("alpha");
     }
     expect([...lists]).toEqual([expect.stringContaining("services/flags/database.sqlite\n")]);
+  });
+
+  test("mount:download writes the same files", async () => {
+    for (const way of wayNames) {
+      const target = join(plain.folder, `media-${wayNames.indexOf(way)}`);
+      const { exit, err } = await run(way, `mount:download --backup $live -m media --target ${target}`);
+      expect([exit, err], err).toEqual([0, expect.stringMatching(/Writing mount:app\/media of the backup /)]);
+      expect(await readFile(join(target, "a.txt"), "utf8")).toBe("alpha");
+    }
   });
 
   test("backup:restore brings back what was there, whole and in part, and reports the same", async () => {

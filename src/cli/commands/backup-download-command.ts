@@ -1,14 +1,11 @@
-import { randomBytes } from "node:crypto";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { formatBytes, HoldfastError, systemErrorCode, throwIfAborted } from "../../base/index.ts";
-import { fileProblem } from "../../config/index.ts";
+import { formatBytes } from "../../base/index.ts";
 import { planeEnvironment } from "../choose.ts";
 import type { BackupArchive } from "../control-plane.ts";
 import { openControlPlane } from "../open-control-plane.ts";
-import type { TerminalOutput } from "../host.ts";
 import { formatCount } from "../output/moment.ts";
+import { fileExists, refuseTerminal, writeToFile, writeToStream } from "../output/output-file.ts";
 import { printableBytes } from "../output/printable.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
 import { confirm } from "../prompt.ts";
@@ -40,15 +37,11 @@ async function download(invocation: Invocation, options: DownloadOptions, id: st
   const { host } = invocation;
   const toStdout = options.output === "-";
   const file = resolve(host.cwd, options.output);
-  if (toStdout && host.stdout.isTTY === true) {
-    throw new HoldfastError("INPUT_INVALID", "An archive is not written to a terminal.", {
-      remedy: "Name a file with -o FILE, or send standard output somewhere else.",
-    });
-  }
+  if (toStdout) refuseTerminal(host, "An archive", "-o FILE");
   await using plane = await openControlPlane(invocation);
   const environment = await planeEnvironment(plane, invocation.options);
   const backup = await plane.findBackup(environment.id, id);
-  if (!toStdout && (await exists(file))) {
+  if (!toStdout && (await fileExists(file))) {
     say(invocation, `${file} exists and will be replaced.`);
     if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
   }
@@ -79,88 +72,4 @@ async function download(invocation: Invocation, options: DownloadOptions, id: st
     `Wrote ${formatCount(entries, "entry").replace(/entrys$/, "entries")}, ${formatBytes(bytes)}, of ${backup.id} to ${place}.`,
   );
   return warningsExit(invocation, skipped.length, undefined);
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    return (await stat(file)).isFile();
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    throw unwritable(file, error);
-  }
-}
-
-/** Whole or not at all: written beside the file, mode 0600, and renamed when it is complete and durable. */
-async function writeToFile(archive: AsyncIterable<Uint8Array>, file: string, signal: AbortSignal): Promise<void> {
-  const partial = `${file}.${randomBytes(6).toString("hex")}.partial`;
-  let handle: FileHandle;
-  try {
-    handle = await open(partial, "wx", 0o600);
-  } catch (error) {
-    throw unwritable(file, error);
-  }
-  try {
-    try {
-      for await (const chunk of archive) {
-        throwIfAborted(signal);
-        await writeWhole(handle, chunk, file);
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, file);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-async function writeWhole(handle: FileHandle, chunk: Uint8Array, file: string): Promise<void> {
-  try {
-    let offset = 0;
-    while (offset < chunk.length) offset += (await handle.write(chunk, offset)).bytesWritten;
-  } catch (error) {
-    throw unwritable(file, error);
-  }
-}
-
-async function writeToStream(
-  archive: AsyncIterable<Uint8Array>,
-  stream: TerminalOutput,
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const chunk of archive) {
-    throwIfAborted(signal);
-    if (stream.write(chunk)) continue;
-    await new Promise<void>((proceed, fail) => {
-      const done = (act: () => void) => (): void => {
-        stream.off("drain", onDrain);
-        stream.off("close", onClose);
-        signal.removeEventListener("abort", onAbort);
-        act();
-      };
-      const onDrain = done(proceed);
-      const onClose = done(() => fail(new HoldfastError("INTERRUPTED", "Standard output was closed.")));
-      const onAbort = done(() => fail(new HoldfastError("INTERRUPTED", "The download was interrupted.")));
-      stream.once("drain", onDrain);
-      stream.once("close", onClose);
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
-  }
-}
-
-function unwritable(file: string, error: unknown): HoldfastError {
-  if (error instanceof HoldfastError) return error;
-  if (systemErrorCode(error) === "ENOSPC" || systemErrorCode(error) === "EDQUOT") {
-    return new HoldfastError("TARGET_FULL", `There is no room left for ${file}. What was written has been removed.`, {
-      facts: { file },
-      cause: error,
-    });
-  }
-  return new HoldfastError("INPUT_INVALID", `${file} cannot be written: ${fileProblem(error)}.`, {
-    facts: { file },
-    remedy: `Look at the folder ${dirname(file)}.`,
-    cause: error,
-  });
 }
