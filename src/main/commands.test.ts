@@ -195,7 +195,7 @@ describe("backups", () => {
         `This replaces the oldest manual backup, ${oldest} of [\\w :]+ \\(profile upsun keeps 2 manual ones\\)\\.`,
       ),
     );
-    expect(err).toMatch(new RegExp(`\\n {2}done .*\\n(?: {11}.*\\n)* {11}replaced ${oldest} of \\d+`));
+    expect(err.match(new RegExp(`replaced ${oldest}`, "g"))).toHaveLength(1);
     const left = (await holdfast("backup:list --format plain --no-header --columns id")).out.trim().split("\n");
     expect(left).toHaveLength(2);
     expect(left).toContain(second);
