@@ -25,6 +25,7 @@ export {
   type SourceId,
 } from "./ids.ts";
 export { type Logger, type LogLevel, silentLogger } from "./log.ts";
+export { writePrivateFile } from "./private-file.ts";
 export { programVersion } from "./program-version.ts";
 export { makeDirectories } from "./make-directories.ts";
 export {
@@ -35,4 +36,5 @@ export {
   socketPath,
   socketUnusable,
 } from "./socket-path.ts";
+export { syncDirectory } from "./sync-directory.ts";
 export { formatBytes, formatDuration, parseDurationMs } from "./units.ts";

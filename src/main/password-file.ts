@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { HoldfastError, makeDirectories, systemErrorCode } from "../base/index.ts";
+import { readFile, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { HoldfastError, makeDirectories, syncDirectory, systemErrorCode, writePrivateFile } from "../base/index.ts";
 import { fileProblem } from "../config/index.ts";
 
 const longestBytes = 4096;
@@ -42,20 +42,10 @@ export async function createPasswordFile(file: string): Promise<boolean> {
 
 /** Writes a password into the file, mode 0600, whole or not at all, in place of what was there. @throws STATE_UNUSABLE */
 export async function writePasswordFile(file: string, password: string): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}`);
   try {
     await makeDirectories(dirname(file), 0o700);
-    const handle = await open(temporary, "wx", 0o600);
-    try {
-      await handle.writeFile(`${password}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-    await syncFolder(dirname(file));
+    await writePrivateFile(file, `${password}\n`);
   } catch (error) {
-    await rm(temporary, { force: true });
     throw new HoldfastError("STATE_UNUSABLE", `The password file ${file} cannot be made: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
@@ -67,21 +57,12 @@ export async function writePasswordFile(file: string, password: string): Promise
 export async function removePasswordFile(file: string): Promise<void> {
   try {
     await rm(file, { force: true });
-    await syncFolder(dirname(file));
+    await syncDirectory(dirname(file));
   } catch (error) {
     throw new HoldfastError("STATE_UNUSABLE", `The file ${file} cannot be removed: ${fileProblem(error)}.`, {
       facts: { file },
       cause: error,
     });
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { chmod, open, readFile, rename, rm } from "node:fs/promises";
+import { chmod, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { HoldfastError, makeDirectories, systemErrorCode, throwIfAborted } from "../../base/index.ts";
+import { HoldfastError, makeDirectories, systemErrorCode, throwIfAborted, writePrivateFile } from "../../base/index.ts";
 import { fileProblem } from "../../config/index.ts";
 import { tryLockFile } from "../../engine/index.ts";
 import type { CliHost } from "../host.ts";
@@ -116,20 +115,11 @@ export class StoredSignIns {
     }
   }
 
-  /** Whole or not at all. */
   async #write(all: ReadonlyMap<string, StoredSignIn>): Promise<void> {
-    const temporary = `${this.#file}.${randomBytes(6).toString("hex")}`;
     try {
-      const handle = await open(temporary, "wx", 0o600);
-      try {
-        await handle.writeFile(`${JSON.stringify({ version: 1, servers: Object.fromEntries(all) }, null, 2)}\n`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.#file);
+      const text = JSON.stringify({ version: 1, servers: Object.fromEntries(all) }, null, 2);
+      await writePrivateFile(this.#file, `${text}\n`);
     } catch (error) {
-      await rm(temporary, { force: true });
       throw this.#unusable(fileProblem(error), error);
     }
   }

@@ -1,7 +1,13 @@
-import { randomBytes } from "node:crypto";
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { HoldfastError, isHoldfastError, makeDirectories, messageOf, systemErrorCode } from "../../base/index.ts";
+import {
+  HoldfastError,
+  isHoldfastError,
+  makeDirectories,
+  messageOf,
+  systemErrorCode,
+  writePrivateFile,
+} from "../../base/index.ts";
 import { parseStoredJson, storedObject } from "../damage.ts";
 import { isHexId } from "../hex-id.ts";
 import type { HexId } from "../repository.ts";
@@ -63,18 +69,9 @@ export class FileReadHistory implements ReadHistory {
     // Another check may have written meanwhile.
     const all = merge(await this.load(), reads, isKnown);
     await makeDirectories(this.#folder, 0o700);
-    const temporary = `${this.#file}.${randomBytes(6).toString("hex")}`;
     try {
-      const handle = await open(temporary, "wx", 0o600);
-      try {
-        await handle.writeFile(JSON.stringify({ version: 1, packs: Object.fromEntries(all) }));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.#file);
+      await writePrivateFile(this.#file, JSON.stringify({ version: 1, packs: Object.fromEntries(all) }));
     } catch (error) {
-      await rm(temporary, { force: true });
       throw new HoldfastError(
         "STATE_UNUSABLE",
         `What was read cannot be noted in ${this.#file}: ${messageOf(error)}.`,

@@ -1,5 +1,4 @@
-import { constants } from "node:fs";
-import { link, lstat, open, rename, unlink } from "node:fs/promises";
+import { link, lstat, rename, unlink } from "node:fs/promises";
 import { systemErrorCode } from "../../base/index.ts";
 
 /** What `link` answers on file systems without hard links, such as FAT and some of FUSE. */
@@ -38,17 +37,5 @@ export async function removeTemporary(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if (systemErrorCode(error) !== "ENOENT") throw error;
-  }
-}
-
-/** Makes new, renamed and removed names in a folder survive a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } catch (error) {
-    // Some network file systems cannot, and need not.
-    const code = systemErrorCode(error);
-    if (code !== "EINVAL" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error;
   }
 }

@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle as OpenFile, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { HoldfastError, makeDirectories, systemErrorCode } from "../../base/index.ts";
+import { HoldfastError, makeDirectories, syncDirectory, systemErrorCode } from "../../base/index.ts";
 import type { Backend, FileHandle, FileInfo, FileType } from "../backend.ts";
 import { checkHandle, describeHandle, isStoredName, isTemporaryName, typeFolders } from "../file-name.ts";
-import { publish, removeTemporary, syncDirectory } from "./durable-file.ts";
+import { publish, removeTemporary } from "./durable-file.ts";
 import { storageError } from "./local-errors.ts";
 
 const directoryMode = 0o700;
