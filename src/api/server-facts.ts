@@ -1,5 +1,13 @@
 import type { Clock, EnvironmentId, Logger, ProjectId } from "../base/index.ts";
-import type { Backup, ComponentIdentity, ManualBackupPolicy, OpenCatalog, ProfileName } from "../control/index.ts";
+import type {
+  Backup,
+  BackupArchive,
+  BackupFile,
+  ComponentIdentity,
+  ManualBackupPolicy,
+  OpenCatalog,
+  ProfileName,
+} from "../control/index.ts";
 
 /** What the configuration says of a project beyond what the catalog keeps. */
 export interface ConfiguredProject {
@@ -41,27 +49,6 @@ export interface BackupContents {
   files(backup: Backup, path: Buffer, signal: AbortSignal): Promise<readonly BackupFile[]>;
   /** A tar archive of these paths; of everything for the empty one. @throws as `files`, before the first byte */
   archive(backup: Backup, paths: readonly Buffer[], signal: AbortSignal): Promise<BackupArchive>;
-}
-
-export interface BackupFile {
-  readonly name: Buffer;
-  readonly type: string;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user: string | undefined;
-  readonly group: string | undefined;
-  readonly sizeBytes: number | undefined;
-  readonly modifiedAt: Date;
-  readonly links: number;
-  readonly linkTarget: Buffer | undefined;
-}
-
-export interface BackupArchive {
-  /** No faster than they are taken. Has to be taken to its end, or returned. */
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** Once all are taken. */
-  readonly summary: () => { readonly entries: number; readonly bytes: number; readonly skipped: readonly Buffer[] };
 }
 
 /** Everything that the API works on. */

@@ -1,6 +1,15 @@
 import type { BackupId, EnvironmentId, OperationId, ProjectId, SourceId } from "../base/index.ts";
 import type { Activity, DataRetention } from "../control/index.ts";
-import type { Backup, EnvironmentStatus, EnvironmentType, RestoreOutline, RestoreReport } from "../engine/index.ts";
+import type {
+  ArchiveSummary,
+  Backup,
+  BackupArchive,
+  BackupFile,
+  EnvironmentStatus,
+  EnvironmentType,
+  RestoreOutline,
+  RestoreReport,
+} from "../engine/index.ts";
 import type { ProgressDisplay } from "./progress/progress-display.ts";
 
 /**
@@ -36,7 +45,7 @@ export interface ControlPlane extends AsyncDisposable {
   /** What lies in a directory of the backup, or the one file. @throws HoldfastError SOURCE_NOT_FOUND, ACCESS_DENIED */
   backupFiles(backup: Backup, path: Buffer): Promise<readonly BackupFile[]>;
   /** A tar archive of these paths, of everything for the empty one. @throws as `backupFiles`, before the first byte */
-  backupArchive(backup: Backup, paths: readonly Buffer[], onProgress: (bytes: number) => void): Promise<BackupArchive>;
+  backupArchive(backup: Backup, paths: readonly Buffer[], onProgress: (bytes: number) => void): Promise<TakenArchive>;
 
   /** What a backup would do. @throws what `createBackup` refuses with */
   planBackup(environment: ListedEnvironment, options: { readonly live: boolean }): Promise<BackupPlan>;
@@ -120,33 +129,10 @@ export interface BackupSizes {
   readonly bytesNew: number;
 }
 
-export interface BackupFile {
-  /** The last name of its path. */
-  readonly name: Buffer;
-  readonly type: string;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user: string | undefined;
-  readonly group: string | undefined;
-  readonly sizeBytes: number | undefined;
-  readonly modifiedAt: Date;
-  readonly links: number;
-  readonly linkTarget: Buffer | undefined;
-}
-
-export interface BackupArchive {
-  /** No faster than they are taken. */
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** Once all are taken; undefined if nobody knows. */
+/** As the engine's, but a server may not say at its end what it held. */
+export interface TakenArchive {
+  readonly bytes: BackupArchive["bytes"];
   readonly summary: () => ArchiveSummary | undefined;
-}
-
-export interface ArchiveSummary {
-  readonly entries: number;
-  readonly bytes: number;
-  /** Sockets, of which an archive has none; perhaps the first only. */
-  readonly skipped: readonly Buffer[];
 }
 
 export interface BackupPlan {

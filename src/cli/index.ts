@@ -3,4 +3,3 @@
 export type { CliHost, TerminalInput, TerminalOutput } from "./host.ts";
 export type { Composition, InitOutcome, RepositoryPlace } from "./offline/composition.ts";
 export { runCli } from "./program.ts";
-export { backupArchive, backupFiles } from "./offline/backup-contents.ts";

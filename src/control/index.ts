@@ -6,6 +6,8 @@ export {
   assertActive,
   assertCanBackUp,
   type Backup,
+  type BackupArchive,
+  type BackupFile,
   type ComponentIdentity,
   type EnvironmentStatus,
   type EnvironmentType,
@@ -13,6 +15,7 @@ export {
   outlineRestore,
   type RestoreOutline,
 } from "../engine/index.ts";
+export { holdJson, restoreReportJson, type RestoreReportJson } from "./worker/report-json.ts";
 export type { Access } from "./access/access.ts";
 export type { ApiToken, ApiTokens } from "./access/api-tokens.ts";
 export type { AuditedChange, AuditEntry, AuditTrail } from "./access/audit-trail.ts";

@@ -1,5 +1,12 @@
 // Orchestration of backups and restores: prepare, freeze, read; stage, swap, settle; journal and recovery.
 // It knows sources, targets, the gateway and the repository by their contracts only, never a kind of service.
+export {
+  type ArchiveSummary,
+  type BackupArchive,
+  backupArchive,
+  type BackupFile,
+  backupFiles,
+} from "./backup-contents.ts";
 export { listBackup, openBackup, type OpenBackup, readManifest, walkBackup } from "./browse.ts";
 export type { Backup, BackupComponent, Catalog } from "./catalog.ts";
 export { assertActive, assertCanBackUp, createBackup, snapshotTags } from "./create-backup.ts";

@@ -1,8 +1,9 @@
-import type { BackupArchive, BackupContents, BackupFile } from "../api/index.ts";
+import type { BackupContents } from "../api/index.ts";
 import { HoldfastError } from "../base/index.ts";
-import { backupArchive, backupFiles, type Composition } from "../cli/index.ts";
+import type { Composition } from "../cli/index.ts";
 import type { Config } from "../config/index.ts";
 import type { Backup } from "../control/index.ts";
+import { type BackupArchive, backupArchive, type BackupFile, backupFiles } from "../engine/index.ts";
 import type { Repository } from "../repository/index.ts";
 
 /** So many requests look into repositories at once, and so many take archives: each holds an index in memory. Others wait. */

@@ -1,6 +1,5 @@
-import type { Backup } from "../../control/index.ts";
+import { type Backup, type BackupFile, holdJson } from "../../control/index.ts";
 import type { Operations, Result } from "../../contract/index.ts";
-import type { BackupFile } from "../server-facts.ts";
 import { hrefs, links } from "./links.ts";
 import { timestamp, timestampOrNull } from "./times.ts";
 
@@ -51,16 +50,7 @@ export function representBackupDetails(
     ...shown,
     project: backup.project,
     snapshot: backup.snapshot,
-    hold:
-      hold === null
-        ? null
-        : {
-            drain_ms: hold.drainMs,
-            held_ms: hold.heldMs,
-            requests_held: hold.requestsHeld,
-            longest_wait_ms: hold.longestWaitMs,
-            requests_failed: hold.requestsFailed,
-          },
+    hold: holdJson(hold),
     skew_ms: backup.skewMs,
     duration_ms: backup.durationMs,
     data_added: written.bytesNew,

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { formatBytes } from "../../base/index.ts";
 import { planeEnvironment } from "../choose.ts";
-import type { BackupArchive } from "../control-plane.ts";
+import type { TakenArchive } from "../control-plane.ts";
 import { openControlPlane } from "../open-control-plane.ts";
 import { formatCount } from "../output/moment.ts";
 import { fileExists, refuseTerminal, writeToFile, writeToStream } from "../output/output-file.ts";
@@ -48,7 +48,7 @@ async function download(invocation: Invocation, options: DownloadOptions, id: st
   const { only } = options;
   const paths = only === undefined ? [Buffer.alloc(0)] : only.map((selection) => pathInBackup(backup, selection));
   const progress = new TaskProgress(host, invocation.options, "download");
-  let archive: BackupArchive;
+  let archive: TakenArchive;
   try {
     archive = await plane.backupArchive(backup, paths, (bytes) =>
       progress.show(bytes, Math.max(backup.sizeBytes, bytes)),

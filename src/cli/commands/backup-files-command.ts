@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { isBackupId } from "../../base/index.ts";
 import { planeEnvironment } from "../choose.ts";
-import type { BackupFile } from "../control-plane.ts";
+import type { BackupFile } from "../../engine/index.ts";
 import { openControlPlane } from "../open-control-plane.ts";
 import { addDataOptions, type DataOptions, renderData } from "../output/data-options.ts";
 import { formatTimestamp } from "../output/moment.ts";

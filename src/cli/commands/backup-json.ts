@@ -1,7 +1,7 @@
+import { holdJson } from "../../control/index.ts";
 import type { ListedBackup } from "../control-plane.ts";
 import { roundMilliseconds } from "../output/machine-numbers.ts";
 import { formatTimestamp } from "../output/moment.ts";
-import { holdJson } from "./hold-json.ts";
 
 /** A backup as data: Upsun's fields first, then ours. Names are fixed; scripts depend on them. */
 export function backupJson(backup: ListedBackup): Record<string, unknown> {

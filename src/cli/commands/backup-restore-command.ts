@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { type EnvironmentId, formatDuration, HoldfastError, type ProjectId } from "../../base/index.ts";
+import { restoreReportJson } from "../../control/index.ts";
 import type { Backup, RestoreReport } from "../../engine/index.ts";
 import { chooseEnvironment } from "../choose.ts";
 import {
@@ -13,12 +14,12 @@ import {
 import { type Invocation, say } from "../offline/session.ts";
 import { openControlPlane } from "../open-control-plane.ts";
 import { addFormatOption } from "../output/data-options.ts";
-import { formatAge, formatCount, formatMoment } from "../output/moment.ts";
+import { roundMilliseconds } from "../output/machine-numbers.ts";
+import { formatCount, formatMoment, formatMomentAndAge } from "../output/moment.ts";
 import type { TableFormat } from "../output/table.ts";
 import { createProgress } from "../progress/create-progress.ts";
 import { confirm, confirmByTyping } from "../prompt.ts";
 import type { RunCommand } from "../run-command.ts";
-import { restoreReportJson } from "./restore-json.ts";
 import { collectSelections, selectionText, type SourceSelection } from "./source-selection.ts";
 import { warningsExit } from "./warnings.ts";
 
@@ -101,7 +102,13 @@ async function restore(invocation: Invocation, options: RestoreOptions, id: stri
   }
   if (isStarted(outcome)) return tellStarted(invocation, options, outcome);
   if (options.format === "json") {
-    host.stdout.write(`${JSON.stringify(restoreReportJson(outcome, request.target.id, request.into), null, 2)}\n`);
+    const json = {
+      backup: outcome.backup.id,
+      environment: request.target.id,
+      into: request.into ?? null,
+      ...restoreReportJson(outcome),
+    };
+    host.stdout.write(`${JSON.stringify(roundMilliseconds(json), null, 2)}\n`);
   } else {
     say(invocation, doneText(outcome, plan, request));
     if (request.into === undefined && plan.parts.some(({ source }) => source.startsWith("code:"))) {
@@ -168,7 +175,7 @@ function describe(invocation: Invocation, plan: RestorePlan, request: RestoreReq
 }
 
 const backupText = (backup: Backup, now: Date): string =>
-  `${backup.safe ? "safe" : "live"}, ${formatMoment(backup.createdAt)}, ${formatAge(backup.createdAt, now)}`;
+  `${backup.safe ? "safe" : "live"}, ${formatMomentAndAge(backup.createdAt, now)}`;
 
 /** The parts as --only names them: "mount:app/media:2026, service:db"; undefined if the whole backup comes back. */
 function partsText(plan: RestorePlan, { only }: RestoreRequest): string | undefined {

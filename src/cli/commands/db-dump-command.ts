@@ -8,7 +8,7 @@ import type { Backup, BackupComponent } from "../../engine/index.ts";
 import { planeEnvironment } from "../choose.ts";
 import { type Invocation, say } from "../offline/session.ts";
 import { openControlPlane } from "../open-control-plane.ts";
-import { formatAge, formatMoment } from "../output/moment.ts";
+import { formatMomentAndAge } from "../output/moment.ts";
 import { fileExists, refuseTerminal, writeToFile, writeToStream } from "../output/output-file.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
 import { confirm } from "../prompt.ts";
@@ -59,7 +59,7 @@ async function dump(invocation: Invocation, options: DumpOptions): Promise<numbe
     if (!(await confirm(invocation, "Are you sure you want to continue?"))) return 1;
   }
   const place = toStdout ? "standard output" : file;
-  const age = `${formatMoment(backup.createdAt)}, ${formatAge(backup.createdAt, host.clock.now())}`;
+  const age = formatMomentAndAge(backup.createdAt, host.clock.now());
   say(invocation, `Writing ${component.source} of the backup ${backup.id} (${age}) to ${place}.`);
 
   const files = await plane.backupFiles(backup, Buffer.from(component.path));

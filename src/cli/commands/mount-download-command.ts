@@ -6,7 +6,7 @@ import type { Backup, BackupComponent } from "../../engine/index.ts";
 import { planeEnvironment } from "../choose.ts";
 import { type Invocation, say } from "../offline/session.ts";
 import { openControlPlane } from "../open-control-plane.ts";
-import { formatAge, formatCount, formatMoment } from "../output/moment.ts";
+import { formatCount, formatMomentAndAge } from "../output/moment.ts";
 import { NewFolder } from "../output/new-folder.ts";
 import { printableBytes } from "../output/printable.ts";
 import { TaskProgress } from "../progress/task-progress.ts";
@@ -41,7 +41,7 @@ async function download(invocation: Invocation, options: MountOptions): Promise<
   const mounts = chooseMounts(backup, options);
   const target = resolve(host.cwd, options.target);
   await using folder = await NewFolder.beside(target);
-  const age = `${formatMoment(backup.createdAt)}, ${formatAge(backup.createdAt, host.clock.now())}`;
+  const age = formatMomentAndAge(backup.createdAt, host.clock.now());
   const names = mounts.map(({ source }) => source).join(", ");
   say(invocation, `Writing ${names} of the backup ${backup.id} (${age}) to ${target}.`);
 

@@ -23,6 +23,9 @@ import {
   assertActive,
   assertCanBackUp,
   type Backup,
+  backupArchive,
+  type BackupFile,
+  backupFiles,
   createBackup,
   deleteBackup,
   type EngineContext,
@@ -35,8 +38,6 @@ import { chooseEnvironment, mainEnvironment } from "../choose.ts";
 import type {
   ActivityListFilter,
   ActivityLogLine,
-  BackupArchive,
-  BackupFile,
   BackupPlan,
   BackupSizes,
   ControlPlane,
@@ -49,12 +50,12 @@ import type {
   Run,
   Started,
   StatusChange,
+  TakenArchive,
 } from "../control-plane.ts";
 import { selectionText } from "../commands/source-selection.ts";
 import { formatMoment } from "../output/moment.ts";
 import type { ProgressDisplay } from "../progress/progress-display.ts";
 import { silentProgress } from "../progress/progress-display.ts";
-import { backupArchive, backupFiles } from "./backup-contents.ts";
 import { goOnInBackground, removeBackgroundLog, unfinishedInBackground } from "./background.ts";
 import { localLog } from "./follow-local-log.ts";
 import { measure } from "./repo-stats-command.ts";
@@ -153,7 +154,7 @@ export class LocalControlPlane implements ControlPlane {
     backup: Backup,
     paths: readonly Buffer[],
     onProgress: (bytes: number) => void,
-  ): Promise<BackupArchive> {
+  ): Promise<TakenArchive> {
     const { signal } = this.#session.invocation.host;
     return backupArchive(await this.#session.repository(), backup, paths, { signal, onProgress });
   }

@@ -1,9 +1,9 @@
 import type { BackupId, EnvironmentId, ProjectId, SourceId } from "../../base/index.ts";
 import type { Received } from "../../client/index.ts";
 import type { Operations } from "../../contract/index.ts";
-import type { JsonObject } from "../../control/index.ts";
-import type { Backup, RestoreReport } from "../../engine/index.ts";
-import type { ArchiveSummary, BackupFile, ListedBackup } from "../control-plane.ts";
+import type { JsonObject, RestoreReportJson } from "../../control/index.ts";
+import type { ArchiveSummary, Backup, BackupFile, RestoreReport } from "../../engine/index.ts";
+import type { ListedBackup } from "../control-plane.ts";
 import { dateOf } from "./activity-answers.ts";
 
 type Details = Received<Operations["getBackupDetails"]>;
@@ -60,24 +60,9 @@ const holdOf = (hold: HoldAnswer): Backup["hold"] =>
         requestsFailed: hold.requests_failed,
       };
 
-/** What the worker wrote into the activity's payload: src/control/worker/restore-report-payload.ts. */
-interface RestorePayload {
-  readonly duration_ms: number;
-  readonly hold: HoldAnswer;
-  readonly components: readonly {
-    readonly source: SourceId;
-    readonly files: number;
-    readonly bytes: number;
-    readonly reused_bytes: number;
-    readonly swap_ms: number | null;
-    readonly swap_facts: Readonly<Record<string, string | number | boolean>> | null;
-  }[];
-  readonly warnings: RestoreReport["warnings"];
-}
-
 /** What a restore did, from its activity's payload; undefined if that does not say, as of one that another worker finished. */
 export function restoreReportOf(payload: JsonObject, backup: Backup): RestoreReport | undefined {
-  const restore = payload["restore"] as unknown as RestorePayload | undefined;
+  const restore = payload["restore"] as unknown as RestoreReportJson | undefined;
   if (restore === undefined) return undefined;
   return {
     backup,

@@ -9,13 +9,11 @@ import {
 import { addressText, type ApiClient, followLog, patiently, type Received } from "../../client/index.ts";
 import type { Operations, ProjectSettingsPatch } from "../../contract/index.ts";
 import type { DataRetention } from "../../control/index.ts";
-import type { Backup, RestoreReport } from "../../engine/index.ts";
+import type { Backup, BackupFile, RestoreReport } from "../../engine/index.ts";
 import { chooseProject } from "../choose.ts";
 import type {
   ActivityListFilter,
   ActivityLogLine,
-  BackupArchive,
-  BackupFile,
   BackupPlan,
   BackupSizes,
   ControlPlane,
@@ -28,6 +26,7 @@ import type {
   Run,
   Started,
   StatusChange,
+  TakenArchive,
 } from "../control-plane.ts";
 import type { CliHost } from "../host.ts";
 import type { Invocation } from "../offline/session.ts";
@@ -137,7 +136,7 @@ export class RemoteControlPlane implements ControlPlane {
     { environment, id }: Backup,
     paths: readonly Buffer[],
     onProgress: (bytes: number) => void,
-  ): Promise<BackupArchive> {
+  ): Promise<TakenArchive> {
     const { bytes, summary } = await this.#client.bytes("getBackupArchive", {
       parameters: { ...this.#inProject, environment, backup: id },
       query: { path: paths.map(String) },

@@ -23,6 +23,9 @@ function zoneName(date: Date): string {
   return parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
 }
 
+/** "21 Nov 2026 04:12 UTC, 3 hours ago" */
+export const formatMomentAndAge = (date: Date, now: Date): string => `${formatMoment(date)}, ${formatAge(date, now)}`;
+
 /** "3 hours ago", "just now". */
 export function formatAge(date: Date, now: Date): string {
   const seconds = Math.floor((now.getTime() - date.getTime()) / 1000);

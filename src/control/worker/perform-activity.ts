@@ -18,7 +18,7 @@ import {
 import type { Claim } from "../activities/activity-queue.ts";
 import type { ActivityType, JsonObject } from "../activities/activity.ts";
 import type { OpenCatalog } from "../catalog/open-catalog.ts";
-import { restoreReportPayload } from "./restore-report-payload.ts";
+import { restoreReportJson } from "./report-json.ts";
 import type { OpenSite } from "./worker-host.ts";
 
 /** What an activity has come to. */
@@ -90,7 +90,7 @@ export async function performActivity(claim: Claim, site: OpenSite): Promise<Per
       });
       return {
         message: `${activity.environment} has been restored to the backup ${report.backup.id} in ${formatDuration(report.durationMs)}.`,
-        payload: { warnings: report.warnings.length, restore: restoreReportPayload(report) },
+        payload: { warnings: report.warnings.length, restore: restoreReportJson(report) },
       };
     }
     case "environment.activate":

@@ -1,8 +1,38 @@
-import { tarArchive } from "../../archive/index.ts";
-import type { StoredEntry } from "../../component/index.ts";
-import { type Backup, listBackup, openBackup, walkBackup } from "../../engine/index.ts";
-import type { Repository } from "../../repository/index.ts";
-import type { ArchiveSummary, BackupArchive, BackupFile } from "../control-plane.ts";
+import { tarArchive } from "../archive/index.ts";
+import type { StoredEntry } from "../component/index.ts";
+import type { Repository } from "../repository/index.ts";
+import { listBackup, openBackup, walkBackup } from "./browse.ts";
+import type { Backup } from "./catalog.ts";
+
+/** What is in a directory of a backup. */
+export interface BackupFile {
+  /** The last name of its path. */
+  readonly name: Buffer;
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly modifiedAt: Date;
+  readonly links: number;
+  readonly linkTarget: Buffer | undefined;
+}
+
+export interface BackupArchive {
+  /** No faster than they are taken. Have to be taken to their end, or returned. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Once all are taken. */
+  readonly summary: () => ArchiveSummary;
+}
+
+export interface ArchiveSummary {
+  readonly entries: number;
+  readonly bytes: number;
+  /** Sockets, of which an archive has none; from a server perhaps the first only. */
+  readonly skipped: readonly Buffer[];
+}
 
 /** What is directly in a directory, or the one file. @throws HoldfastError SOURCE_NOT_FOUND, BACKUP_NOT_FOUND, REPOSITORY_* */
 export async function backupFiles(
@@ -48,7 +78,7 @@ export async function backupArchive(
   backup: Backup,
   paths: readonly Buffer[],
   { signal, onProgress }: ArchiveOptions,
-): Promise<BackupArchive & { readonly summary: () => ArchiveSummary }> {
+): Promise<BackupArchive> {
   const opened = await openBackup(repository, backup, signal);
   try {
     for (const path of paths) {
