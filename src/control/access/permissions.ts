@@ -47,7 +47,7 @@ export const environmentActions = {
 
 export type EnvironmentAction = keyof typeof environmentActions;
 
-/** What can be done to a project: by everybody who has any permission in it, by its viewers, by its admins. */
+/** What can be done to a project: by its members (whoever has a permission in it), by its viewers, by its admins. */
 export const projectActions = {
   view: "member",
   viewAccess: "viewer",

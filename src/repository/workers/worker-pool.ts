@@ -89,7 +89,10 @@ export class WorkerPool {
     if (this.#failure === undefined && !this.#closed) await this.order({ kind: "close-session", session });
   }
 
-  /** Has any worker do the job. @throws what the job throws; INTERRUPTED if aborted before it began */
+  /**
+   * Gives the job to the first thread that is free. @throws what the job throws; INTERRUPTED if it was aborted before it
+   * began, or the pool is closed before its end; INTERNAL if a thread died, or the pool was closed before
+   */
   run<K extends Job["kind"]>(
     job: Extract<Job, { kind: K }>,
     options: { readonly transfer?: readonly ArrayBuffer[]; readonly signal?: AbortSignal | undefined } = {},
