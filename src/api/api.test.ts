@@ -131,7 +131,7 @@ describe("signing in", () => {
     expect(await from("2001:db8:1:2::1", password)).toBe(200);
   }, 30_000);
 
-  test("with an API token gives no right to make oneself more of them", async () => {
+  test("with an API token gives no right to make oneself another way in", async () => {
     const make = (user: string, as: string) =>
       api.call("createApiToken", { user }, { token: as, body: { name: "another" } });
     const cron = await api.tokenOf(await api.user("cron", ["admin"]));
@@ -143,6 +143,12 @@ describe("signing in", () => {
     const asRoot = await api.tokenOf(root);
     expect((await make(root.id, asRoot)).status).toBe(403);
     expect((await make(admin.id, asRoot)).status).toBe(201);
+    const link = (user: string) => api.call("createSignInLink", { user }, { token: asRoot });
+    for (const own of ["me", root.id]) {
+      const refused = await link(own);
+      expect([refused.status, refused.json]).toMatchObject([403, { error: "ACCESS_DENIED" }]);
+    }
+    expect((await link(admin.id)).status).toBe(201);
     const { signInLinks } = api.catalog.access;
     await signInLinks.use(await signInLinks.createFor(admin.id, author), { password }, author);
     const session = await exchange(form({ grant_type: "password", username: admin.email, password }));

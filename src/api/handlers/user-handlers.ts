@@ -66,6 +66,7 @@ export const userHandlers: Handlers<keyof typeof userOperations> = {
   createSignInLink: async ({ caller, parameters, origin }) => {
     caller.assertAdministrator();
     const { id } = await caller.userNamed(parameters.user);
+    assertNotWithOwnApiToken(caller, id);
     return { sign_in_link: signInLinkUrl(origin, await caller.access.signInLinks.createFor(id, caller.author)) };
   },
 
@@ -76,14 +77,7 @@ export const userHandlers: Handlers<keyof typeof userOperations> = {
 
   createApiToken: async ({ caller, parameters, body }) => {
     const { id } = await caller.userNamed(parameters.user);
-    if (id === caller.user.id && caller.hasApiToken) {
-      throw new HoldfastError("ACCESS_DENIED", "With an API token you may not make yourself another one.", {
-        remedy:
-          caller.user.kind === "machine"
-            ? "An administrator makes them for machine users."
-            : "Sign in with your password.",
-      });
-    }
+    assertNotWithOwnApiToken(caller, id);
     const { secret, ...token } = await caller.access.apiTokens.create(id, body.name, caller.author);
     return { ...representApiToken(token), token: secret };
   },
@@ -159,6 +153,18 @@ export const userHandlers: Handlers<keyof typeof userOperations> = {
 
   checkVerification: async () => ({ state: false, type: "" }),
 };
+
+/**
+ * With an API token nobody gets themselves another way in (a token, a link that sets a password), which would outlive it.
+ * @throws HoldfastError ACCESS_DENIED
+ */
+function assertNotWithOwnApiToken(caller: Caller, id: UserId): void {
+  if (id !== caller.user.id || !caller.hasApiToken) return;
+  throw new HoldfastError("ACCESS_DENIED", "With an API token you may not make yourself another way to sign in.", {
+    remedy:
+      caller.user.kind === "machine" ? "An administrator makes them for machine users." : "Sign in with your password.",
+  });
+}
 
 /** For an administrator who looks at somebody else. */
 async function projectsOf(caller: Caller, user: UserId) {
