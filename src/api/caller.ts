@@ -5,6 +5,7 @@ import {
   type CatalogEnvironment,
   type CatalogProject,
   type EnvironmentAction,
+  environmentActions,
   mayDoInEnvironment,
   mayDoInProject,
   type OpenCatalog,
@@ -45,10 +46,8 @@ export class ProjectView {
   /** @throws HoldfastError ACCESS_DENIED */
   assertMayIn(environment: Pick<CatalogEnvironment, "id" | "type">, action: EnvironmentAction): void {
     if (this.mayIn(environment, action)) return;
-    const who =
-      action === "view"
-        ? `a viewer of ${environment.type} environments`
-        : `an admin of ${environment.type} environments`;
+    const role = environmentActions[action];
+    const who = `${role === "admin" ? "an" : "a"} ${role} of ${environment.type} environments`;
     throw denied(`to the environment ${environment.id}`, who);
   }
 }

@@ -286,6 +286,16 @@ test("what is one's own needs no role: oneself, one's tokens, one's permissions"
   expect(await outcomeOf("deleteUser", "stranger", ofMe())).toBe("denied");
 });
 
+test("who may not is told the role that it needs", async () => {
+  const watcher = await api.tokenOf(await api.user("watcher", ["viewer"]));
+  const refused = async (name: OperationName) =>
+    (await api.call(name, { project: shop, environment: "production" }, { token: watcher, body: {} })).json;
+  expect(await refused("redeployEnvironment")).toMatchObject({
+    detail: "It needs a contributor of production environments.",
+  });
+  expect(await refused("createBackup")).toMatchObject({ detail: "It needs an admin of production environments." });
+});
+
 describe("links", () => {
   /** The links that begin with "#", for who sees the thing at all. */
   async function offers(
