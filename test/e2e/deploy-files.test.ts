@@ -49,6 +49,12 @@ describe("the systemd units", () => {
     });
   });
 
+  test("let all that open repositories write their locks into the folder of them that is documented", () => {
+    for (const name of names.filter((one) => !one.startsWith("holdfast-gateway"))) {
+      expect(readFileSync(join(units, name), "utf8"), name).toMatch(/^ReadWritePaths=-\/var\/backups\/holdfast$/m);
+    }
+  });
+
   test("run commands that the program has", () => {
     for (const name of names) {
       const [, args = ""] = /^ExecStart=\S+ (.*)$/m.exec(readFileSync(join(units, name), "utf8")) ?? [];
