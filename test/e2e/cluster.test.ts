@@ -37,6 +37,19 @@ test("every environment is backed up by the worker of its machine, and what the 
   expect(listed.flat().toSorted()).toEqual(stored);
 }, 60_000);
 
+test("an API server lists what a backup of another machine holds", async () => {
+  const [backup = ""] = await namesOf("staging");
+  const files = await cluster.ask<readonly { readonly name_base64: string }[]>(
+    `/projects/shop/environments/staging/backups/${backup}/files?path=${encodeURIComponent("mounts/app/media")}`,
+  );
+  expect(files.map((file) => Buffer.from(file.name_base64, "base64").toString())).toEqual(["picture"]);
+}, 60_000);
+
+test("the balancer gives a request its id, whatever id its client sends", async () => {
+  const response = await fetch(`${cluster.url}/health`, { headers: { "x-request-id": "chosen-by-a-client" } });
+  expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+}, 60_000);
+
 test("requests go on when one API server is killed, and to it again when it is back", async () => {
   for (const victim of ["api-1", "api-2"] as const) {
     const port = cluster.portOf(victim);
