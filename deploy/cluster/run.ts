@@ -1,5 +1,5 @@
 // Starts two API servers behind HAProxy and three workers on PostgreSQL, all on this machine, backs up through them, kills one API
-// server and one worker meanwhile, and stops everything:  node deploy/cluster/run.ts [--keep]
+// server and one worker meanwhile, and stops everything:  npx node deploy/cluster/run.ts [--keep]
 // With --keep it goes on until Ctrl-C. Needs PostgreSQL and HAProxy (Debian: apt install postgresql haproxy).
 import { mkdtemp, rm } from "node:fs/promises";
 import { once } from "node:events";

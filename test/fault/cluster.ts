@@ -1,6 +1,6 @@
 // The example of deploy/cluster under kill -9: two API servers behind HAProxy, three workers, PostgreSQL, leases as in production.
 // At each seeded moment every environment is backed up, some are restored before, and a worker or an API server is killed
-// meanwhile and started again:  node test/fault/cluster.ts [--seed N] [--moments M]
+// meanwhile and started again:  npx node test/fault/cluster.ts [--seed N] [--moments M]
 // Prints a line of JSON for each moment, then a summary. Exit code 1 if anything was not as it must be. A moment takes up to 40 s:
 // a dead worker's lease has to end. SIGINT and SIGTERM end it after the moment that it is at.
 import { mkdtempSync, rmSync } from "node:fs";
